@@ -1,0 +1,1 @@
+//! ze: the operator's command.

@@ -1,0 +1,1 @@
+//! The curly-brace configuration: text, YANG validation, difference.

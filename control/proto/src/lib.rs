@@ -1,0 +1,1 @@
+//! The narrow waist: protobuf messages and services between the two daemons.

@@ -1,0 +1,1 @@
+//! Live screens in the terminal.

@@ -1,0 +1,1 @@
+//! The XDP program that steers frames to AF_XDP sockets, its loader and maps.

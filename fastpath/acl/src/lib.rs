@@ -1,0 +1,1 @@
+//! Packet filters over the five-tuple.

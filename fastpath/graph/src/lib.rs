@@ -1,0 +1,1 @@
+//! Frames, batches, the contract of a node, counters and the packet trace.

@@ -1,0 +1,1 @@
+//! Wire formats, checksums, identifiers and units.

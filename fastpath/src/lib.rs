@@ -1,0 +1,1 @@
+//! ze-fastpath: the forwarding daemon.

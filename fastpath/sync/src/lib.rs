@@ -1,0 +1,1 @@
+//! Quiescent-state reclamation and published tables: readers never wait.

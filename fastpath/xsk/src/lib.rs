@@ -1,0 +1,1 @@
+//! AF_XDP ports and the in-memory port.

@@ -1,0 +1,1 @@
+//! Network address translation: the arithmetic of port ownership.

@@ -1,0 +1,1 @@
+//! ze-perf: throughput, latency and scale.

@@ -1,0 +1,1 @@
+//! The network lab, scenarios and regression suites.

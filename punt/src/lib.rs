@@ -1,0 +1,1 @@
+//! Representors, punt classes, and the neighbour engine (ARP, ND).

@@ -1,0 +1,1 @@
+//! The contract of a protocol engine: told bytes, links and the time.

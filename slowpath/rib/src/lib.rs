@@ -1,0 +1,1 @@
+//! Route selection and the dplane that programs the fast path.

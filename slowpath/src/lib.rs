@@ -1,0 +1,1 @@
+//! ze-slowpath: configuration, routes, reconciliation.
