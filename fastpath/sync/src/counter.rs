@@ -24,6 +24,12 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
+    /// Sets the value: for levels, which go up and down. Only the owning thread calls it.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
     /// The value now; any thread may ask.
     #[inline]
     #[must_use]
