@@ -1,1 +1,21 @@
-//! Forwarding tables: interfaces, VRFs, nexthops, groups, adjacencies.
+//! Forwarding tables: what workers read and the control thread writes.
+//!
+//! ```text
+//! (port, vlan) ─▶ Interface ─▶ Vrf ─▶ prefix ─▶ Target ─┬─▶ Group ─▶ Nexthop ─▶ Adjacency
+//!                                                       └──────────▶ Nexthop
+//! ```
+//!
+//! Every arrow is an index into a slab of published, immutable records (`ze-sync`). A worker takes a [`View`] once
+//! a batch and follows indices without a lock. The control thread replaces single records; so one change of a
+//! nexthop re-points every prefix that leads to it and touches none.
+
+mod interface;
+mod nexthop;
+mod tables;
+mod target;
+pub mod writer;
+
+pub use interface::{InterfaceAddress4, InterfaceAddress6, Interface, PortKind, PortTable, VLANS};
+pub use nexthop::{Adjacency, Group, Nexthop, REWRITE_BYTES};
+pub use tables::{Limits, Tables, View, Vrf};
+pub use target::Target;
