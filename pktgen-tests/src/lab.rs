@@ -51,7 +51,7 @@ pub use path_mtu::{PathMtuReport, path_mtu};
 pub use ping::{PingOptions, PingReport, RoundTrip, ping};
 pub use process::Process;
 pub use raw::{CapturedFrame, RawPort};
-pub use requirements::{Missing, Requirements, skip_or_fail};
+pub use requirements::{Missing, Requirements, TestOutcome, skip_or_fail};
 pub use router::{KernelRouter, KernelRouterOptions, RouterSide};
 pub use tcp::{Progress, TransferOptions, TransferReport, tcp_transfer};
 pub use traceroute::{Hop, TracerouteOptions, traceroute};

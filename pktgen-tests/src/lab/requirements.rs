@@ -88,12 +88,28 @@ fn skip_reason(missing: &[Missing]) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join(", "))
 }
 
+/// What a test may return.
+pub trait TestOutcome {
+    /// The value of a test that did not run.
+    fn skipped() -> Self;
+}
+
+impl TestOutcome for () {
+    fn skipped() -> Self {}
+}
+
+impl<E> TestOutcome for Result<(), E> {
+    fn skipped() -> Self {
+        Ok(())
+    }
+}
+
 /// At the start of a test: returns from it, visibly, when the machine cannot carry a lab; fails it in CI.
 #[macro_export]
 macro_rules! require_lab {
     () => {
         if !$crate::lab::skip_or_fail(&$crate::lab::Requirements::check()) {
-            return Default::default();
+            return $crate::lab::TestOutcome::skipped();
         }
     };
 }
@@ -103,7 +119,7 @@ macro_rules! require_lab {
 macro_rules! require_lab_with_xdp {
     () => {
         if !$crate::lab::skip_or_fail(&$crate::lab::Requirements::check_with_xdp()) {
-            return Default::default();
+            return $crate::lab::TestOutcome::skipped();
         }
     };
 }
