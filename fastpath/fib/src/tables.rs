@@ -1,6 +1,6 @@
 //! The slabs that make up the forwarding tables, and a worker's view of them.
 
-use ze_lpm::{Lpm4Reader, Lpm4View, Lpm6Reader, Lpm6View};
+use ze_lpm::{LpmReader, V4, V6, View as LpmView};
 use ze_packet::{GroupId, InterfaceId, NexthopId, PortId, VrfId};
 use ze_sync::{Domain, Guard, Slab, SlabView};
 
@@ -33,9 +33,9 @@ pub struct Vrf {
     /// Its number.
     pub id: VrfId,
     /// IPv4 routes.
-    pub lpm4: Lpm4Reader,
+    pub lpm4: LpmReader<V4>,
     /// IPv6 routes.
-    pub lpm6: Lpm6Reader,
+    pub lpm6: LpmReader<V6>,
     /// Source of ICMP errors where the interface has no IPv4 address; 0 when the VRF has none at all.
     pub icmp_source4: u32,
     /// Source of ICMPv6 errors likewise.
@@ -129,12 +129,12 @@ impl<'g> View<'g> {
     }
     /// The IPv4 routes of a VRF, ready for lookups.
     #[inline]
-    pub fn lpm4(&self, vrf: &'g Vrf) -> Lpm4View<'g> {
+    pub fn lpm4(&self, vrf: &'g Vrf) -> LpmView<'g, V4> {
         vrf.lpm4.view(self.guard)
     }
     /// The IPv6 routes of a VRF, ready for lookups.
     #[inline]
-    pub fn lpm6(&self, vrf: &'g Vrf) -> Lpm6View<'g> {
+    pub fn lpm6(&self, vrf: &'g Vrf) -> LpmView<'g, V6> {
         vrf.lpm6.view(self.guard)
     }
 }

@@ -1,6 +1,6 @@
 //! What a worker asks of a port: receive, transmit, recycle, refill, wake.
 
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 
 use ze_packet::PortId;
 use ze_sync::Counter;
@@ -33,7 +33,7 @@ pub trait Port: Send {
     fn wake(&mut self);
 
     /// What to poll for input when idle; none when there is nothing to wait for.
-    fn poll_fd(&self) -> Option<RawFd>;
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>>;
 
     /// Frames that are in the port's hands: fill, receive, transmit and completion.
     fn held(&self) -> usize;

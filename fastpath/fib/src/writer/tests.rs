@@ -1,0 +1,229 @@
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use ze_packet::{InterfaceId, MacAddr, NexthopId, PortId, VrfId};
+use ze_sync::{Domain, Reader};
+
+use super::{Error, Fib, InterfaceSpec, NexthopSpec, RouteSource};
+use crate::{Limits, Nexthop, PortKind, Target};
+
+const OWNER: RouteSource = RouteSource::Owner(1);
+const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
+
+struct Bench {
+    fib: Fib,
+    reader: Reader,
+    port: PortId,
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+impl Bench {
+    fn new(limits: Limits) -> Self {
+        let domain = Domain::new();
+        let mut fib = Fib::new(&domain, limits);
+        let port = fib.create_port(PortKind::Network).unwrap();
+        Self { fib, reader: domain.register().unwrap(), port }
+    }
+
+    fn spec(&self, vlan: u16) -> InterfaceSpec {
+        let tags = if vlan == 0 { vec![] } else { vec![(0x8100, vlan)] };
+        InterfaceSpec {
+            name: format!("lan0.{vlan}"),
+            port: self.port,
+            vlan,
+            tags,
+            mac: MacAddr([2, 0, 0, 0, 0, 1]),
+            mtu: 1500,
+            vrf: Fib::DEFAULT_VRF,
+            up: true,
+            representor: None,
+        }
+    }
+
+    fn interface(&mut self, vlan: u16, address: &str) -> InterfaceId {
+        let id = self.fib.create_interface(self.spec(vlan)).unwrap();
+        let address = net(address);
+        self.fib.set_addresses(id, &[(address.addr(), address.prefix_len())]).unwrap();
+        id
+    }
+
+    /// What a packet to `address` meets, as a worker sees it.
+    fn lookup(&self, vrf: VrfId, address: &str) -> Option<Nexthop> {
+        let guard = self.reader.enter();
+        let tables = self.fib.tables();
+        let view = tables.view(&guard);
+        let vrf = view.vrf(vrf)?;
+        let raw = match ip(address) {
+            IpAddr::V4(a) => view.lpm4(vrf).lookup(u32::from(a)),
+            IpAddr::V6(a) => view.lpm6(vrf).lookup(u128::from(a)),
+        };
+        let id = match Target::unpack(raw)? {
+            Target::Nexthop(id) => id,
+            Target::Group(id) => view.group(id)?.choose(0),
+        };
+        view.nexthop(id).cloned()
+    }
+
+    fn default(&self, address: &str) -> Option<Nexthop> {
+        self.lookup(Fib::DEFAULT_VRF, address)
+    }
+}
+
+#[test]
+fn addresses_bring_local_connected_and_broadcast_routes_and_take_them_away() {
+    let mut bench = Bench::new(Limits::default());
+    let id = bench.interface(0, "10.0.0.1/24");
+    assert_eq!(bench.default("10.0.0.1"), Some(Nexthop::Local { interface: id }));
+    assert_eq!(bench.default("10.0.0.77"), Some(Nexthop::Glean { interface: id }));
+    for special in ["10.0.0.255", "10.0.0.0"] {
+        assert_eq!(bench.default(special), Some(Nexthop::SubnetBroadcast { interface: id }));
+    }
+    assert_eq!(bench.default("10.0.1.1"), None);
+    bench.fib.set_addresses(id, &[(ip("2001:db8::1"), 64)]).unwrap();
+    assert_eq!(bench.default("10.0.0.1"), None);
+    assert_eq!(bench.default("2001:db8::1"), Some(Nexthop::Local { interface: id }));
+    assert_eq!(bench.default("2001:db8::2"), Some(Nexthop::Glean { interface: id }));
+    bench.fib.remove_interface(id).unwrap();
+    assert_eq!(bench.default("2001:db8::2"), None);
+    assert!(bench.fib.nexthops.is_empty());
+}
+
+#[test]
+fn point_to_point_prefixes_have_no_broadcast() {
+    let mut bench = Bench::new(Limits::default());
+    let id = bench.interface(0, "10.0.0.0/31");
+    assert_eq!(bench.default("10.0.0.1"), Some(Nexthop::Glean { interface: id }));
+    assert_eq!(bench.default("10.0.0.0"), Some(Nexthop::Local { interface: id }));
+}
+
+#[test]
+fn a_gateway_is_unresolved_until_its_neighbour_is_known_and_again_after() {
+    let mut bench = Bench::new(Limits::default());
+    let id = bench.interface(0, "10.0.0.1/24");
+    let nexthop = bench.fib.create_nexthop(NexthopSpec::Gateway(id, ip("10.0.0.2"))).unwrap();
+    bench.fib.put_route(Fib::DEFAULT_VRF, net("0.0.0.0/0"), OWNER, Target::Nexthop(nexthop)).unwrap();
+    let unresolved = Some(Nexthop::Unresolved { interface: id, gateway: ip("10.0.0.2") });
+    assert_eq!(bench.default("192.0.2.1"), unresolved);
+    bench.fib.neighbor_resolved(id, ip("10.0.0.2"), MAC).unwrap();
+    for destination in ["192.0.2.1", "10.0.0.2"] {
+        let Some(Nexthop::Adjacency(adjacency)) = bench.default(destination) else {
+            panic!("{destination} has no adjacency");
+        };
+        assert_eq!(adjacency.rewrite[10..16], MAC.0);
+        assert_eq!((adjacency.mtu, adjacency.header_len), (1500, 14));
+    }
+    bench.fib.neighbor_withdrawn(id, ip("10.0.0.2"));
+    assert_eq!(bench.default("192.0.2.1"), unresolved);
+    assert_eq!(bench.default("10.0.0.2"), Some(Nexthop::Glean { interface: id }));
+}
+
+#[test]
+fn adjacencies_follow_their_interface() {
+    let mut bench = Bench::new(Limits::default());
+    let id = bench.interface(0, "10.0.0.1/24");
+    bench.fib.neighbor_resolved(id, ip("10.0.0.2"), MAC).unwrap();
+    let spec = InterfaceSpec { mtu: 1400, vlan: 7, tags: vec![(0x8100, 7)], ..bench.spec(0) };
+    bench.fib.replace_interface(id, spec).unwrap();
+    let Some(Nexthop::Adjacency(adjacency)) = bench.default("10.0.0.2") else { panic!("no adjacency") };
+    assert_eq!((adjacency.mtu, adjacency.header_len), (1400, 18));
+}
+
+#[test]
+fn an_interface_moves_to_another_vrf_with_all_it_has() {
+    let mut bench = Bench::new(Limits::default());
+    let id = bench.interface(0, "10.0.0.1/24");
+    bench.fib.neighbor_resolved(id, ip("10.0.0.2"), MAC).unwrap();
+    let blue = bench.fib.create_vrf().unwrap();
+    bench.fib.replace_interface(id, InterfaceSpec { vrf: blue, ..bench.spec(0) }).unwrap();
+    assert_eq!(bench.default("10.0.0.1"), None);
+    assert_eq!(bench.lookup(blue, "10.0.0.1"), Some(Nexthop::Local { interface: id }));
+    assert!(matches!(bench.lookup(blue, "10.0.0.2"), Some(Nexthop::Adjacency(_))));
+    assert!(matches!(bench.fib.remove_vrf(blue), Err(Error::InUse(..))));
+}
+
+#[test]
+fn the_lesser_source_is_in_force_and_the_next_takes_over() {
+    let mut bench = Bench::new(Limits::default());
+    let id = bench.interface(0, "10.0.0.1/24");
+    let blackhole = bench.fib.create_nexthop(NexthopSpec::Blackhole).unwrap();
+    let target = Target::Nexthop(blackhole);
+    assert!(bench.fib.put_route(Fib::DEFAULT_VRF, net("10.0.0.0/24"), OWNER, target).unwrap());
+    assert_eq!(bench.default("10.0.0.9"), Some(Nexthop::Glean { interface: id }));
+    // A client's host route beats the neighbour's.
+    bench.fib.neighbor_resolved(id, ip("10.0.0.5"), MAC).unwrap();
+    bench.fib.put_route(Fib::DEFAULT_VRF, net("10.0.0.5/32"), OWNER, target).unwrap();
+    assert_eq!(bench.default("10.0.0.5"), Some(Nexthop::Blackhole));
+    bench.fib.set_addresses(id, &[]).unwrap();
+    assert_eq!(bench.default("10.0.0.9"), Some(Nexthop::Blackhole));
+    assert_eq!(bench.fib.remove_route(Fib::DEFAULT_VRF, net("10.0.0.0/24"), OWNER), Some(target));
+    assert_eq!(bench.default("10.0.0.9"), None);
+    assert_eq!(bench.fib.remove_route(Fib::DEFAULT_VRF, net("10.0.0.0/24"), OWNER), None);
+}
+
+#[test]
+fn putting_the_same_route_again_changes_nothing() {
+    let mut bench = Bench::new(Limits::default());
+    let blackhole = Target::Nexthop(bench.fib.create_nexthop(NexthopSpec::Blackhole).unwrap());
+    let prefix = net("2001:db8::/32");
+    assert_eq!(bench.fib.put_route(Fib::DEFAULT_VRF, prefix, OWNER, blackhole), Ok(true));
+    assert_eq!(bench.fib.put_route(Fib::DEFAULT_VRF, prefix, OWNER, blackhole), Ok(false));
+    assert_eq!(bench.fib.route_counts(Fib::DEFAULT_VRF), (0, 1));
+    assert_eq!(bench.fib.longest_match(Fib::DEFAULT_VRF, ip("2001:db8::9")).unwrap().0, prefix);
+}
+
+#[test]
+fn conflicts_and_unknown_references_are_refused_with_their_names() {
+    let mut bench = Bench::new(Limits::default());
+    let id = bench.interface(7, "10.0.0.1/24");
+    let refused = bench.fib.create_interface(bench.spec(7)).unwrap_err();
+    assert!(refused.to_string().contains("VLAN 7") && refused.to_string().contains("lan0.7"), "{refused}");
+    let spec = InterfaceSpec { port: PortId(99), ..bench.spec(8) };
+    assert!(matches!(bench.fib.create_interface(spec), Err(Error::Unknown(_))));
+    let spec = InterfaceSpec { vrf: VrfId(99), ..bench.spec(8) };
+    assert!(matches!(bench.fib.create_interface(spec), Err(Error::Unknown(_))));
+    let unknown = NexthopSpec::Interface(InterfaceId(99));
+    assert!(matches!(bench.fib.create_nexthop(unknown), Err(Error::Unknown(_))));
+    assert!(matches!(bench.fib.remove_port(bench.port), Err(Error::InUse(..))));
+    bench.fib.create_nexthop(NexthopSpec::Interface(id)).unwrap();
+    assert!(matches!(bench.fib.remove_interface(id), Err(Error::InUse(..))));
+    assert!(matches!(bench.fib.create_group(&[]), Err(Error::Conflict(_))));
+    assert!(matches!(bench.fib.create_group(&[(NexthopId(999), 1)]), Err(Error::Unknown(_))));
+    assert!(matches!(bench.fib.remove_vrf(Fib::DEFAULT_VRF), Err(Error::InUse(..))));
+}
+
+#[test]
+fn a_full_nexthop_table_refuses_and_leaves_the_addresses_as_they_were() {
+    let limits = Limits { nexthops: 1 + 4, ..Limits::default() };
+    let mut bench = Bench::new(limits);
+    let id = bench.interface(0, "10.0.0.1/24");
+    let more = [(ip("10.0.0.1"), 24), (ip("10.1.0.1"), 24)];
+    assert_eq!(bench.fib.set_addresses(id, &more), Err(Error::Full("nexthop", 5)));
+    assert_eq!(bench.default("10.0.0.1"), Some(Nexthop::Local { interface: id }));
+    assert_eq!(bench.default("10.0.0.9"), Some(Nexthop::Glean { interface: id }));
+    assert_eq!(bench.default("10.1.0.1"), None);
+    assert_eq!(bench.fib.addresses(id), [(ip("10.0.0.1"), 24)]);
+}
+
+#[test]
+fn a_group_follows_its_members_and_keeps_them_in_use() {
+    let mut bench = Bench::new(Limits::default());
+    let one = bench.fib.create_nexthop(NexthopSpec::Blackhole).unwrap();
+    let two = bench.fib.create_nexthop(NexthopSpec::Prohibit).unwrap();
+    let group = bench.fib.create_group(&[(one, 1), (two, 1)]).unwrap();
+    bench.fib.put_route(Fib::DEFAULT_VRF, net("0.0.0.0/0"), OWNER, Target::Group(group)).unwrap();
+    assert!(bench.default("192.0.2.1").is_some());
+    assert!(matches!(bench.fib.remove_nexthop(one), Err(Error::InUse(..))));
+    bench.fib.replace_group(group, &[(two, 1)]).unwrap();
+    assert_eq!(bench.default("192.0.2.1"), Some(Nexthop::Prohibit));
+    bench.fib.remove_nexthop(one).unwrap();
+    // One change of the nexthop, and the route's traffic goes elsewhere; the route was not touched.
+    bench.fib.replace_nexthop(two, NexthopSpec::Unreachable).unwrap();
+    assert_eq!(bench.default("192.0.2.1"), Some(Nexthop::Unreachable));
+}
