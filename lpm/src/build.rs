@@ -1,0 +1,69 @@
+//! A lookup structure from nothing: one walk over all routes, into a growing image.
+
+use crate::{
+    entry::{Entry, Packed, WORDS_MAX},
+    family::{Family, SLOTS, STRIDE},
+    rib::{Node, Rib},
+};
+
+/// The image has outgrown what a base can address.
+pub(crate) struct TooLarge;
+
+/// The words of a table with the routes of `rib`: first the root of `root_level` strides, then blocks.
+pub(crate) fn build<F: Family>(rib: &Rib<F>, root_level: u8) -> Result<Vec<u64>, TooLarge> {
+    let mut image = vec![0; F::root_words(root_level)];
+    // A guess that saves most of the copying; each route changes the answer somewhere, so each needs a run.
+    image.reserve(rib.len() / 2);
+    let mut builder = Builder { rib, root_level, image };
+    builder.above_root(Some(rib.root()), 0, 0, 0)?;
+    Ok(builder.image)
+}
+
+struct Builder<'r, F: Family> {
+    rib: &'r Rib<F>,
+    root_level: u8,
+    image: Vec<u64>,
+}
+
+impl<F: Family> Builder<'_, F> {
+    /// Fills the root's words for all addresses that begin with `path`.
+    fn above_root(
+        &mut self,
+        node: Option<&Node>,
+        level: u8,
+        path: usize,
+        inherited: u32,
+    ) -> Result<(), TooLarge> {
+        if let Some(index) = F::root_index(self.root_level, level, path) {
+            self.image[index] = self.below_root(node, inherited)?.0;
+            return Ok(());
+        }
+        let painted = node.map_or([inherited; SLOTS], |node| self.rib.paint(node, inherited));
+        for (slot, &value) in painted.iter().enumerate().take(slots_on::<F>(level)) {
+            let child = node.and_then(|node| self.rib.child(node, slot));
+            self.above_root(child, level + 1, path << STRIDE | slot, value)?;
+        }
+        Ok(())
+    }
+
+    /// The entry for everything below `node`.
+    fn below_root(&mut self, node: Option<&Node>, inherited: u32) -> Result<Entry, TooLarge> {
+        let Some(node) = node else { return Ok(Entry::direct(inherited)) };
+        let mut slots = self.rib.paint(node, inherited).map(Entry::direct);
+        for (slot, child) in self.rib.children(node) {
+            slots[slot] = self.below_root(Some(child), slots[slot].value())?;
+        }
+        let packed = Packed::new(&slots);
+        let base = self.image.len();
+        self.image.extend_from_slice(packed.words());
+        if self.image.len() > WORDS_MAX {
+            return Err(TooLarge);
+        }
+        Ok(packed.entry(base as u32))
+    }
+}
+
+/// How many slots a level really has: the first is cut short by the padding.
+pub(crate) fn slots_on<F: Family>(level: u8) -> usize {
+    if level == 0 { SLOTS >> F::PAD } else { SLOTS }
+}

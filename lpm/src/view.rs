@@ -1,0 +1,133 @@
+//! The readers' side.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ze_sync::{Guard, Slot};
+
+use crate::{
+    entry::Entry,
+    family::{Family, Rest},
+    prefix::Value,
+    words::Words,
+};
+
+/// What a table publishes: one generation of its words.
+pub(crate) struct Published {
+    pub(crate) words: Arc<Words>,
+    pub(crate) root_level: u8,
+}
+
+/// Access to a table for readers. Clone it freely; it stays valid when the writer is gone, with the last
+/// routes it had.
+pub struct LpmReader<F: Family> {
+    slot: Arc<Slot<Published>>,
+    family: std::marker::PhantomData<F>,
+}
+
+/// A table under a guard: make one a batch. It sees updates as they happen; each answer is what some
+/// version of the table said during the lookup.
+pub struct View<'g, F: Family> {
+    pub(crate) words: &'g [AtomicU64],
+    pub(crate) root_level: u8,
+    family: std::marker::PhantomData<F>,
+}
+
+impl<F: Family> LpmReader<F> {
+    pub(crate) fn new(slot: Arc<Slot<Published>>) -> Self {
+        Self { slot, family: std::marker::PhantomData }
+    }
+
+    /// The table for one batch.
+    ///
+    /// # Panics
+    /// When the guard is not of the domain that the table was made with.
+    #[inline]
+    #[must_use]
+    pub fn view<'g>(&self, guard: &'g Guard<'_>) -> View<'g, F> {
+        let family = std::marker::PhantomData;
+        match self.slot.load(guard) {
+            Some(table) => View { words: &table.words, root_level: table.root_level, family },
+            None => unreachable!("a table is published from its first moment on"),
+        }
+    }
+}
+
+impl<F: Family> View<'_, F> {
+    /// The value of the longest route over `addr`; 0 when there is none.
+    #[inline]
+    #[must_use]
+    pub fn lookup(&self, addr: F::Addr) -> u32 {
+        let (index, bits) = F::root_of(self.root_level, addr);
+        // Acquire here and below: a block is read after the word that leads to it.
+        let mut entry = Entry(self.words[index].load(Ordering::Acquire));
+        let mut rest = F::rest(addr, bits);
+        while !entry.is_direct() {
+            let (word, shift) = entry.locate(rest.next_slot());
+            let word = self.words[(entry.base() + word) as usize].load(Ordering::Acquire);
+            entry = entry.extract(word, shift);
+        }
+        entry.value()
+    }
+
+    /// As [`lookup`](Self::lookup), with a typed answer.
+    #[inline]
+    #[must_use]
+    pub fn lookup_value(&self, addr: F::Addr) -> Option<Value> {
+        Value::from_raw(self.lookup(addr))
+    }
+
+    /// Looks up many addresses at once, which is several times faster than one by one. Any number may be
+    /// given; `values[i]` becomes the answer for `addrs[i]`, 0 where there is no route.
+    ///
+    /// # Panics
+    /// When the slices differ in length.
+    #[inline]
+    pub fn lookup_batch(&self, addrs: &[F::Addr], values: &mut [u32]) {
+        assert_eq!(addrs.len(), values.len(), "one value for each address");
+        F::lookup_batch(self, addrs, values);
+    }
+}
+
+pub(crate) fn lookup_batch4(view: &View<'_, crate::V4>, addrs: &[u32], values: &mut [u32]) {
+    for (addr, value) in addrs.iter().zip(values) {
+        *value = view.lookup(*addr);
+    }
+}
+
+pub(crate) fn lookup_batch6(view: &View<'_, crate::V6>, addrs: &[u128], values: &mut [u32]) {
+    for (addr, value) in addrs.iter().zip(values) {
+        *value = view.lookup(*addr);
+    }
+}
+
+impl<F: Family> Clone for LpmReader<F> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.slot))
+    }
+}
+
+impl<F: Family> Clone for View<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: Family> Copy for View<'_, F> {}
+
+impl<F: Family> fmt::Debug for LpmReader<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LpmReader").finish_non_exhaustive()
+    }
+}
+
+impl<F: Family> fmt::Debug for View<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("root_level", &self.root_level).finish_non_exhaustive()
+    }
+}

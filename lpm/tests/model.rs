@@ -1,0 +1,152 @@
+//! The table equals the plain one under random operations.
+//!
+//! Long run: `ZE_LPM_OPERATIONS=10000000 ZE_SEED=… cargo test --release -p ze-lpm --test model`.
+
+mod common;
+
+use common::{Bits, Model, Random, operations, random_addr, random_prefix, random_value, seed};
+use ze_lpm::{Config, Domain, Lpm, LpmReader, Prefix, V4, V6, Value};
+
+struct Check<F: Bits> {
+    random: Random,
+    table: Lpm<F>,
+    model: Model<F>,
+    reader: ze_sync::Reader,
+    view: LpmReader<F>,
+    /// Routes the table grows to before most of it is taken out again.
+    crowd: usize,
+}
+
+impl<F: Bits> Check<F> {
+    fn new(seed: u64, config: Config) -> Self {
+        let domain = Domain::new();
+        let table = Lpm::new(&domain, config);
+        let (view, reader) = (table.reader(), domain.register().unwrap());
+        Self { random: Random(seed), table, model: Model::new(), reader, view, crowd: 1_000 }
+    }
+
+    fn run(&mut self, operations: u64) {
+        let mut growing = true;
+        for operation in 0..operations {
+            if self.model.0.len() > self.crowd {
+                growing = false;
+            }
+            if !growing && self.model.0.len() < self.crowd / 20 {
+                growing = true;
+                self.crowd = 100 + self.random.below(10_000) as usize;
+            }
+            match self.random.below(10_000) {
+                0 => self.extend(),
+                _ if self.random.chance(if growing { 70 } else { 30 }) => self.insert(),
+                _ => self.remove(),
+            }
+            if operation % 20_000 == 0 {
+                self.compare_all();
+            }
+            self.reader.quiescent();
+        }
+        self.compare_all();
+        self.drain();
+    }
+
+    fn insert(&mut self) {
+        let (prefix, value) = (random_prefix(&mut self.random), random_value(&mut self.random));
+        assert_eq!(self.table.insert(prefix, value), Ok(self.model.0.insert(prefix, value)), "{prefix}");
+        self.compare_around(&prefix);
+    }
+
+    fn remove(&mut self) {
+        let near = random_prefix(&mut self.random);
+        let next = self.model.0.range(near..).next().map(|(&prefix, _)| prefix);
+        let prefix = next.unwrap_or(near);
+        assert_eq!(self.table.remove(prefix), self.model.0.remove(&prefix), "{prefix}");
+        self.compare_around(&prefix);
+    }
+
+    fn extend(&mut self) {
+        let count = self.random.below(2_000);
+        let random = &mut self.random;
+        let routes: Vec<_> = (0..count).map(|_| (random_prefix(random), random_value(random))).collect();
+        let before = self.model.0.len();
+        self.model.0.extend(routes.iter().copied());
+        let extended = self.table.extend(routes).unwrap();
+        assert_eq!(extended.added, self.model.0.len() - before);
+        assert_eq!(extended.added + extended.replaced, count as usize);
+        self.compare_all();
+    }
+
+    fn compare_around(&mut self, prefix: &Prefix<F>) {
+        let (first, last) = (prefix.addr(), F::last(prefix));
+        let mut addrs = vec![first, last, F::plus(first, -1), F::plus(last, 1)];
+        addrs.push(random_addr::<F>(&mut self.random));
+        if prefix.len() < F::BITS {
+            let inside = prefix.len() + self.random.below(u64::from(F::BITS - prefix.len())) as u8;
+            addrs.push(F::flip(first, inside));
+        }
+        self.compare(&addrs);
+        assert_eq!(self.table.exact(*prefix), self.model.0.get(prefix).copied());
+    }
+
+    fn compare(&self, addrs: &[F::Addr]) {
+        let guard = self.reader.enter();
+        let view = self.view.view(&guard);
+        let mut batch = vec![u32::MAX; addrs.len()];
+        view.lookup_batch(addrs, &mut batch);
+        for (&addr, &value) in addrs.iter().zip(&batch) {
+            let expected = self.model.lookup(addr);
+            assert_eq!(self.table.lookup(addr), expected, "{addr:x?}, the writer's answer");
+            let raw = expected.map_or(0, |(_, value)| value.get());
+            assert_eq!(view.lookup(addr), raw, "{addr:x?}, one by one");
+            assert_eq!(value, raw, "{addr:x?}, in a batch");
+        }
+    }
+
+    fn compare_all(&mut self) {
+        assert_eq!(self.table.len(), self.model.0.len());
+        let routes: Vec<(Prefix<F>, Value)> = self.table.iter().collect();
+        assert!(routes.iter().copied().eq(self.model.0.iter().map(|(&prefix, &value)| (prefix, value))));
+        for _ in 0..50 {
+            let over = random_prefix(&mut self.random);
+            let expected = self.model.0.range(over..).take_while(|(prefix, _)| over.covers(prefix));
+            let expected = expected.map(|(&prefix, &value)| (prefix, value));
+            assert!(self.table.subtree(over).eq(expected), "below {over}");
+        }
+        let count = self.random.below(300);
+        let addrs: Vec<_> = (0..count).map(|_| random_addr::<F>(&mut self.random)).collect();
+        self.compare(&addrs);
+    }
+
+    fn drain(&mut self) {
+        while let Some((&prefix, &value)) = self.model.0.first_key_value() {
+            assert_eq!(self.table.remove(prefix), Some(value));
+            self.model.0.remove(&prefix);
+        }
+        assert!(self.table.is_empty());
+        self.compare_all();
+        self.reader.quiescent();
+        let fresh = Lpm::<F>::new(&Domain::new(), Config::default()).memory();
+        assert_eq!(self.table.memory(), fresh, "an emptied table takes what a new one takes");
+    }
+}
+
+#[test]
+fn ipv4_equals_the_plain_table_under_random_operations() {
+    Check::<V4>::new(seed(), Config::default()).run(operations(200_000));
+}
+
+#[test]
+fn ipv6_equals_the_plain_table_under_random_operations() {
+    Check::<V6>::new(seed(), Config::default()).run(operations(200_000));
+}
+
+#[test]
+fn ipv4_with_the_smallest_root_equals_the_plain_table() {
+    let config = Config { root_bits_max: 0, ..Config::default() };
+    Check::<V4>::new(seed(), config).run(operations(200_000) / 4);
+}
+
+#[test]
+fn ipv6_with_the_smallest_root_equals_the_plain_table() {
+    let config = Config { root_bits_max: 0, ..Config::default() };
+    Check::<V6>::new(seed(), config).run(operations(200_000) / 4);
+}
