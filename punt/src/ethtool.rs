@@ -242,7 +242,8 @@ impl Device {
             *to = from.cast_signed();
         }
         let data = std::ptr::from_mut(request).cast();
-        let mut ifreq = libc::ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: data } };
+        let mut ifreq =
+            libc::ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: data } };
         // SAFETY: the name is zero-terminated (`open` checked its length); `data` points to a live, exclusively
         // borrowed struct whose layout and size are those of its command, which `Request` promises.
         let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut ifreq) };
