@@ -9,6 +9,8 @@
 //! a batch and follows indices without a lock. The control thread replaces single records; so one change of a
 //! nexthop re-points every prefix that leads to it and touches none.
 
+#[doc(hidden)]
+pub mod builder;
 mod interface;
 mod nexthop;
 mod tables;

@@ -8,7 +8,8 @@ use crate::{DropReason, PuntReason};
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct Meta {
-    /// Destination address, host order, IPv4 in the low 32 bits. Written by `ip4_input`, `ip6_input`.
+    /// Destination address, host order, IPv4 in the low 32 bits. Written by `ip4_input`, `ip6_input`; on the way
+    /// to `control` the lookups write the gateway to resolve over it.
     pub destination: u128,
     /// Start of the packet (L2) in the chunk, bytes. Written by rx, `ip4_rewrite`, `ip6_rewrite`.
     pub data_offset: u16,
@@ -80,6 +81,10 @@ pub mod flag {
     pub const IPV6: u16 = 1 << 8;
     /// Has been counted as dropped already; its buffer carries a generated packet now.
     pub const REUSED: u16 = 1 << 9;
+    /// Source or destination is link-local: delivered on its link, never forwarded.
+    pub const LINK_LOCAL: u16 = 1 << 10;
+    /// `Meta::destination` has become the address of an unresolved gateway, and that is an IPv6 address.
+    pub const GATEWAY6: u16 = 1 << 11;
 }
 
 impl Default for Meta {

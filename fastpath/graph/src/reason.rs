@@ -68,6 +68,7 @@ reasons! {
         Ip6LinkLocal = "ip6_link_local", "IPv6 link-local addresses are not forwarded (RFC 4291 section 2.5.6).";
         Ip6ExtensionChain = "ip6_extension_chain", "The IPv6 extension headers are malformed or too many.";
         Ip6FragmentChain = "ip6_fragment_chain", "The first fragment does not hold all headers (RFC 7112).";
+        NdHopLimit = "nd_hop_limit", "A neighbour discovery message crossed a router: its hop limit is not 255 (RFC 4861 section 7.1.1).";
         OwnSource = "own_source", "The packet claims one of our own addresses as its source.";
         DirectedBroadcast = "directed_broadcast", "Directed broadcasts are not forwarded (RFC 2644).";
         L2BroadcastUnicast = "l2_broadcast_unicast", "A unicast packet came in a broadcast frame (RFC 1122 section 3.3.6).";
