@@ -112,13 +112,13 @@ pub struct KeptLab {
 }
 
 impl Lab {
-    /// Starts an empty lab called `name` (lower-case letters, digits and dashes, at most 24), after sweeping labs
-    /// whose owner is gone.
+    /// Starts an empty lab called `name` (lower-case letters, digits and dashes, at most 24, no digit after a dash),
+    /// after sweeping labs whose owner is gone.
     ///
     /// # Errors
     /// A name that is not usable, or a missing right: see [`Requirements::check`].
     pub fn new(name: &str) -> Result<Self, LabError> {
-        check_name("lab", name, 24)?;
+        check_lab_name(name)?;
         Self::sweep_stale()?;
         for attempt in 1..LABS_PER_PROCESS_MAX {
             let prefix = prefix(name, std::process::id(), attempt);
@@ -276,12 +276,23 @@ impl Drop for Lab {
 
 /// `ze-<name>-<pid>` for the first lab of a name in a process, `ze-<name>-<pid>.<n>` for later ones.
 ///
-/// The dot matters: everything in a lab starts with its prefix and a dash, and no lab's names may start like another's.
+/// The dot matters: everything in a lab starts with its prefix and a dash, and no lab's names may start like
+/// another's. So does the rule of [`check_lab_name`] about digits.
 fn prefix(name: &str, pid: u32, attempt: u32) -> String {
     if attempt == 1 {
         return format!("ze-{name}-{pid}");
     }
     format!("ze-{name}-{pid}.{attempt}")
+}
+
+/// With a digit after a dash, lab `a-1` of process 2 would lie among the names of lab `a` of process 1.
+fn check_lab_name(name: &str) -> Result<(), LabError> {
+    check_name("lab", name, 24)?;
+    if name.split('-').skip(1).any(|word| word.starts_with(|first: char| first.is_ascii_digit())) {
+        let reason = "a digit follows a dash";
+        return Err(LabError::Name { kind: "lab", name: name.to_owned(), reason });
+    }
+    Ok(())
 }
 
 fn check_name(kind: &'static str, name: &str, length_max: usize) -> Result<(), LabError> {

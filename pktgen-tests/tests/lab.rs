@@ -106,8 +106,9 @@ fn a_narrow_second_link_is_found_by_path_mtu_discovery() -> Result<()> {
 fn a_tcp_transfer_arrives_whole() -> Result<()> {
     require_lab!();
     let net = Network::new("t-tcp", 1500)?;
-    for destination in [net.router.right.host_ip4, net.router.right.host_ip6] {
-        let options = TransferOptions { bytes: 100_000_001, ..TransferOptions::default() };
+    let right = &net.router.right;
+    for (destination, bytes) in [(right.host_ip4, 200_000_001), (right.host_ip6, 50_000_000)] {
+        let options = TransferOptions { bytes, ..TransferOptions::default() };
         let mut told = Vec::new();
         let report = tcp_transfer(&net.lan, &net.wan, destination, &options, |progress| {
             told.push(progress.received_bytes);
@@ -116,7 +117,7 @@ fn a_tcp_transfer_arrives_whole() -> Result<()> {
         ensure!(report.bytes == options.bytes && told.last() == Some(&options.bytes), "{report:?}");
         ensure!(told.is_sorted(), "progress went back: {told:?}");
         let counters = net.wan.link_counters("kernel0")?;
-        ensure!(counters.rx_bytes > options.bytes, "the bytes went another way: {counters:?}");
+        ensure!(counters.rx_bytes > bytes, "the bytes went another way: {counters:?}");
         // No offloads: each frame fits the MTU.
         ensure!(counters.rx_bytes / counters.rx_packets <= 1514, "{counters:?}");
         println!("{destination}: {:.2} Gbit/s, {report:?}", report.bits_per_second / 1e9);
@@ -251,6 +252,25 @@ fn an_offloaded_checksum_is_seen_and_the_default_cable_has_none() -> Result<()> 
         let frame = tap.receive(Duration::from_secs(1), |frame| udp(frame))?.context("no frame")?;
         ensure!(frame.checksum_pending == tx_offload, "tx_offload {tx_offload}: {frame:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_carrier_that_comes_and_goes_is_noticed_without_the_kernels_second() -> Result<()> {
+    require_lab!();
+    let lab = Lab::new("t-link")?;
+    let (a, b) = (lab.namespace("a")?, lab.namespace("b")?);
+    lab.veth(&a, "eth0", &b, "eth0", &VethOptions::default())?;
+    let started = Instant::now();
+    for _ in 0..4 {
+        b.set_link_down("eth0")?;
+        b.set_link_up("eth0")?;
+        a.await_link("eth0")?;
+        b.await_link("eth0")?;
+    }
+    ensure!(started.elapsed() < Duration::from_secs(2), "{:?} for four times", started.elapsed());
+    b.delete_link("eth0")?;
+    a.await_link("eth0").expect_err("the other end is gone, too");
     Ok(())
 }
 

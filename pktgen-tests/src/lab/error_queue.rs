@@ -128,3 +128,6 @@ pub(super) fn wait_ready(socket: &impl AsFd, timeout: Duration) -> io::Result<Po
         Err(errno) => Err(errno.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

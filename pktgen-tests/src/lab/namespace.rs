@@ -6,11 +6,14 @@ use std::panic;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 use nix::sched::{CloneFlags, setns};
 
 use super::error::Context;
-use super::{Interrupt, LabError, Process, Shared, command, process};
+use super::{Interrupt, LabError, Process, Shared, command, process, wait_until};
 
 /// A network namespace of a lab. Clones are handles on the same one; it goes when the lab goes.
 #[derive(Clone, Debug)]
@@ -36,11 +39,17 @@ pub struct LinkCounters {
     pub tx_dropped: u64,
 }
 
+/// How long the kernel may take to see a carrier; it looks once a second when it is not in a hurry.
+const LINK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What every host of a lab has: silence, and answers to every probe.
 ///
 /// The kernel sends at most one unreachable message a second to one host (RFC 1812 §4.3.2.8 asks for a limit); our
 /// measurements count on each.
-const HOST_SYSCTLS: [(&str, &str); 10] = [
+/// An IPv6 address shall survive its link's going down, as an IPv4 address does.
+///
+/// IPv4 values of a new namespace come from the machine's own, so those that matter are all set.
+const HOST_SYSCTLS: [(&str, &str); 13] = [
     ("net.ipv4.ip_forward", "0"),
     ("net.ipv4.icmp_ratelimit", "0"),
     ("net.ipv6.icmp.ratelimit", "0"),
@@ -50,7 +59,10 @@ const HOST_SYSCTLS: [(&str, &str); 10] = [
     ("net.ipv6.conf.default.accept_ra", "0"),
     ("net.ipv6.conf.default.autoconf", "0"),
     ("net.ipv6.conf.default.router_solicitations", "0"),
+    ("net.ipv6.conf.all.keep_addr_on_down", "1"),
+    ("net.ipv6.conf.default.keep_addr_on_down", "1"),
     ("net.ipv4.conf.all.rp_filter", "0"),
+    ("net.ipv4.conf.default.rp_filter", "0"),
 ];
 
 impl Namespace {
@@ -78,6 +90,11 @@ impl Namespace {
     #[must_use]
     pub fn interrupt(&self) -> &Interrupt {
         &self.shared.interrupt
+    }
+
+    /// A number not handed out before in this lab.
+    pub(super) fn serial(&self) -> u32 {
+        self.shared.serial()
     }
 
     fn open(&self) -> Result<File, LabError> {
@@ -221,6 +238,19 @@ impl Namespace {
         self.ip(&["link", "set", "dev", device, "up"]).map(drop)
     }
 
+    /// Waits until the kernel has taken note that a device has a carrier. It does so in its own time after both ends
+    /// of a cable are up, and an IPv6 address set before is unusable until then.
+    ///
+    /// # Errors
+    /// [`LabError::Timeout`], or when there is no such device.
+    pub fn await_link(&self, device: &str) -> Result<(), LabError> {
+        self.run(|| {
+            super::raw::link_address(device)?;
+            let what = format!("the carrier of {device} in {}", self.name);
+            wait_until(LINK_TIMEOUT, &what, || is_operational(device))
+        })?
+    }
+
     /// Brings a device down.
     ///
     /// # Errors
@@ -295,6 +325,14 @@ impl Namespace {
         let path = format!("/proc/thread-self/net/{file}");
         self.run(|| fs::read_to_string(&path))?.context(|| format!("read {path} in {}", self.name))
     }
+}
+
+/// Whether a device of the namespace the calling thread is in is up, and the kernel knows of its carrier.
+fn is_operational(device: &str) -> bool {
+    let operational = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING | InterfaceFlags::IFF_LOWER_UP;
+    let entry =
+        getifaddrs().ok().and_then(|mut entries| entries.find(|entry| entry.interface_name == device));
+    entry.is_some_and(|entry| entry.flags.contains(operational))
 }
 
 /// Writes a sysctl of the namespace the calling thread is in.

@@ -169,3 +169,6 @@ fn tail(log: &str) -> String {
     let cut = String::from_utf8_lossy(&bytes[start..]);
     cut.split_once('\n').map_or_else(|| cut.to_string(), |(_, whole_lines)| whole_lines.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

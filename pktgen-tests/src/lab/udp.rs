@@ -356,8 +356,16 @@ fn ask(
                 return Ok(Some(started.elapsed()));
             }
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(error) if is_time_over(&error) => {}
             Err(error) => return Err(error),
         }
     }
 }
+
+/// A socket with a time-out gives up early, too, when the kernel looks at its thread's signals for reasons of its own.
+fn is_time_over(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests;

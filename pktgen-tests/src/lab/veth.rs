@@ -5,6 +5,9 @@ use super::{LabError, Namespace};
 /// Longest device name: IFNAMSIZ less the terminating zero.
 const DEVICE_NAME_MAX_BYTES: usize = 15;
 
+/// Device indexes start here: above those the kernel gives out by itself.
+const FIRST_INDEX: u32 = 1000;
+
 /// How packets wait in front of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Qdisc {
@@ -60,19 +63,26 @@ pub(super) fn create(
     check_device_name(device_b)?;
     // Both ends are born in their namespaces: nothing appears in the machine's own.
     let mut arguments = vec!["link", "add", "dev", device_a];
-    let (end_a, end_b) = (end_arguments(options, options.mac), end_arguments(options, options.peer_mac));
+    let end_a = end_arguments(a, options, options.mac);
+    let end_b = end_arguments(b, options, options.peer_mac);
     arguments.extend(end_a.iter().map(String::as_str));
     arguments.extend(["type", "veth", "peer", "name", device_b]);
     arguments.extend(end_b.iter().map(String::as_str));
     arguments.extend(["netns", b.name()]);
     a.ip(&arguments)?;
     finish_end(a, device_a, options, options.qdisc)?;
-    finish_end(b, device_b, options, options.peer_qdisc)
+    finish_end(b, device_b, options, options.peer_qdisc)?;
+    a.await_link(device_a)?;
+    b.await_link(device_b)
 }
 
-fn end_arguments(options: &VethOptions, mac: Option<[u8; 6]>) -> Vec<String> {
+/// Each end has an index of its own. In two fresh namespaces both would have the same, the kernel would take the veth
+/// for a physical device (its link is itself), and tell a change of carrier only once a second.
+fn end_arguments(namespace: &Namespace, options: &VethOptions, mac: Option<[u8; 6]>) -> Vec<String> {
     let queues = options.queues.to_string();
-    let mut arguments = vec!["mtu".to_owned(), options.mtu_bytes.to_string()];
+    let index = FIRST_INDEX + namespace.serial();
+    let mut arguments = vec!["index".to_owned(), index.to_string()];
+    arguments.extend(["mtu".to_owned(), options.mtu_bytes.to_string()]);
     arguments.extend(["numtxqueues".to_owned(), queues.clone(), "numrxqueues".to_owned(), queues]);
     if let Some(mac) = mac {
         arguments.extend(["address".to_owned(), mac_text(mac)]);

@@ -88,3 +88,6 @@ pub fn wait_for<T>(
         thread::sleep(POLL_INTERVAL);
     }
 }
+
+#[cfg(test)]
+mod tests;
