@@ -1,4 +1,8 @@
 //! What IPv4 and IPv6 do differently: how an address is cut into slots, and how the root is indexed.
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "passes on the promise that a CPU feature was detected")
+)]
 
 use std::{fmt, hash::Hash, net::IpAddr, ops::BitOr};
 
@@ -58,9 +62,13 @@ pub trait Family: sealed::Sealed + Copy + Ord + Hash + fmt::Debug + Send + Sync 
     fn to_ip(addr: Self::Addr) -> IpAddr;
     #[doc(hidden)]
     fn from_ip(ip: IpAddr) -> Option<Self::Addr>;
-    /// See [`View::lookup_batch`](crate::View::lookup_batch); the slices are of one length.
+    /// Looks all `addrs` up; the slices are of one length.
+    ///
+    /// # Safety
+    /// `avx512::detected()` has said yes.
+    #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
-    fn lookup_batch(view: &crate::View<'_, Self>, addrs: &[Self::Addr], values: &mut [u32]);
+    unsafe fn lookup_avx512(view: &crate::View<'_, Self>, addrs: &[Self::Addr], values: &mut [u32]);
 }
 
 /// The bits of an address that a lookup has not used yet.
@@ -152,9 +160,10 @@ impl Family for V4 {
         }
     }
 
-    #[inline]
-    fn lookup_batch(view: &crate::View<'_, Self>, addrs: &[u32], values: &mut [u32]) {
-        crate::view::lookup_batch4(view, addrs, values);
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn lookup_avx512(view: &crate::View<'_, Self>, addrs: &[u32], values: &mut [u32]) {
+        // SAFETY: the caller's promise.
+        unsafe { crate::avx512::lookup4(view, addrs, values) }
     }
 }
 
@@ -234,9 +243,10 @@ impl Family for V6 {
         }
     }
 
-    #[inline]
-    fn lookup_batch(view: &crate::View<'_, Self>, addrs: &[u128], values: &mut [u32]) {
-        crate::view::lookup_batch6(view, addrs, values);
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn lookup_avx512(view: &crate::View<'_, Self>, addrs: &[u128], values: &mut [u32]) {
+        // SAFETY: the caller's promise.
+        unsafe { crate::avx512::lookup6(view, addrs, values) }
     }
 }
 

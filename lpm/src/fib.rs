@@ -29,6 +29,10 @@ pub(crate) struct Full;
 /// So many released blocks share one grace period.
 const GRACE_BLOCKS: usize = 128;
 
+/// From so many words on, an area of which less than one in `SPARSE_SHARE` is used is a waste.
+const SPARSE_WORDS_MIN: usize = 1024;
+const SPARSE_SHARE: usize = 4;
+
 /// The words that readers look at, and what the writer knows about them.
 pub(crate) struct Fib {
     domain: Domain,
@@ -93,6 +97,13 @@ impl Fib {
     /// Bytes in use: the rest is free for what comes.
     pub(crate) fn used_bytes(&self) -> usize {
         (self.unused - self.free.items()) * size_of::<u64>()
+    }
+
+    /// Whether little of a considerable area for blocks, behind a root of `root_words`, is in use.
+    pub(crate) fn is_sparse(&self, root_words: usize) -> bool {
+        let area = self.words.len() - root_words;
+        let used = self.unused - self.free.items() - root_words;
+        area >= SPARSE_WORDS_MIN && used < area / SPARSE_SHARE
     }
 
     /// Makes the answers those of `update.rib`, which has the update already.

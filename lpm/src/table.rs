@@ -373,11 +373,12 @@ impl<F: Family> Lpm<F> {
         (grown as u8 + 1).min(self.config.root_level_max::<F>())
     }
 
-    /// Whether the root is too large by far: there is a wide gap between growing and shrinking, so that
-    /// a table does not rebuild at every other update.
+    /// Whether the table has shrunk so far that a smaller lookup structure pays. There is a wide gap
+    /// between growing and shrinking, so that no table is built anew at every other update.
     fn shrinks(&self) -> bool {
         let level = usize::from(self.fib.root_level());
-        level > 1 && self.len() == F::ROOT_GROWS_AT[level - 2] / 4
+        let root_too_large = level > 1 && self.len() == F::ROOT_GROWS_AT[level - 2] / SHRINK_SHARE;
+        self.is_empty() || root_too_large || self.fib.is_sparse(F::root_words(self.fib.root_level()))
     }
 
     fn check_rib_growth(&self) -> Result<(), Error> {
@@ -394,6 +395,8 @@ impl<F: Family> Lpm<F> {
     }
 }
 
+/// A root is given up when the table has this part of the routes that made it grow.
+const SHRINK_SHARE: usize = 4;
 /// A new generation has room for at least so many words more than it needs.
 const SLACK_WORDS_MIN: usize = 64;
 /// And for at least this part of what it needs, so that the cost of building is spread over many updates.

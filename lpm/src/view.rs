@@ -11,6 +11,7 @@ use std::{
 use ze_sync::{Guard, Slot};
 
 use crate::{
+    engine::Engine,
     entry::Entry,
     family::{Family, Rest},
     prefix::Value,
@@ -27,6 +28,7 @@ pub(crate) struct Published {
 /// routes it had.
 pub struct LpmReader<F: Family> {
     slot: Arc<Slot<Published>>,
+    engine: Engine,
     family: std::marker::PhantomData<F>,
 }
 
@@ -35,12 +37,20 @@ pub struct LpmReader<F: Family> {
 pub struct View<'g, F: Family> {
     pub(crate) words: &'g [AtomicU64],
     pub(crate) root_level: u8,
+    engine: Engine,
     family: std::marker::PhantomData<F>,
 }
 
 impl<F: Family> LpmReader<F> {
     pub(crate) fn new(slot: Arc<Slot<Published>>) -> Self {
-        Self { slot, family: std::marker::PhantomData }
+        Self { slot, engine: Engine::best(), family: std::marker::PhantomData }
+    }
+
+    /// The same access, with another engine than the best one.
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
     }
 
     /// The table for one batch.
@@ -50,10 +60,14 @@ impl<F: Family> LpmReader<F> {
     #[inline]
     #[must_use]
     pub fn view<'g>(&self, guard: &'g Guard<'_>) -> View<'g, F> {
-        let family = std::marker::PhantomData;
-        match self.slot.load(guard) {
-            Some(table) => View { words: &table.words, root_level: table.root_level, family },
-            None => unreachable!("a table is published from its first moment on"),
+        let Some(table) = self.slot.load(guard) else {
+            unreachable!("a table is published from its first moment on")
+        };
+        View {
+            words: &table.words,
+            root_level: table.root_level,
+            engine: self.engine,
+            family: std::marker::PhantomData,
         }
     }
 }
@@ -90,25 +104,13 @@ impl<F: Family> View<'_, F> {
     #[inline]
     pub fn lookup_batch(&self, addrs: &[F::Addr], values: &mut [u32]) {
         assert_eq!(addrs.len(), values.len(), "one value for each address");
-        F::lookup_batch(self, addrs, values);
-    }
-}
-
-pub(crate) fn lookup_batch4(view: &View<'_, crate::V4>, addrs: &[u32], values: &mut [u32]) {
-    for (addr, value) in addrs.iter().zip(values) {
-        *value = view.lookup(*addr);
-    }
-}
-
-pub(crate) fn lookup_batch6(view: &View<'_, crate::V6>, addrs: &[u128], values: &mut [u32]) {
-    for (addr, value) in addrs.iter().zip(values) {
-        *value = view.lookup(*addr);
+        self.engine.lookup(self, addrs, values);
     }
 }
 
 impl<F: Family> Clone for LpmReader<F> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.slot))
+        Self { slot: Arc::clone(&self.slot), ..*self }
     }
 }
 

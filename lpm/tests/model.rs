@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Bits, Model, Random, operations, random_addr, random_prefix, random_value, seed};
-use ze_lpm::{Config, Domain, Lpm, LpmReader, Prefix, V4, V6, Value};
+use ze_lpm::{Config, Domain, Engine, Lpm, LpmReader, Prefix, V4, V6, Value};
 
 struct Check<F: Bits> {
     random: Random,
@@ -90,14 +90,17 @@ impl<F: Bits> Check<F> {
     fn compare(&self, addrs: &[F::Addr]) {
         let guard = self.reader.enter();
         let view = self.view.view(&guard);
-        let mut batch = vec![u32::MAX; addrs.len()];
-        view.lookup_batch(addrs, &mut batch);
-        for (&addr, &value) in addrs.iter().zip(&batch) {
-            let expected = self.model.lookup(addr);
-            assert_eq!(self.table.lookup(addr), expected, "{addr:x?}, the writer's answer");
-            let raw = expected.map_or(0, |(_, value)| value.get());
-            assert_eq!(view.lookup(addr), raw, "{addr:x?}, one by one");
-            assert_eq!(value, raw, "{addr:x?}, in a batch");
+        let mut expected = Vec::new();
+        for &addr in addrs {
+            let route = self.model.lookup(addr);
+            assert_eq!(self.table.lookup(addr), route, "{addr:x?}, the writer's answer");
+            expected.push(route.map_or(0, |(_, value)| value.get()));
+            assert_eq!(view.lookup(addr), expected[expected.len() - 1], "{addr:x?}, one by one");
+        }
+        for engine in Engine::all() {
+            let mut batch = vec![u32::MAX; addrs.len()];
+            self.view.clone().with_engine(engine).view(&guard).lookup_batch(addrs, &mut batch);
+            assert_eq!(batch, expected, "{} for {addrs:x?}", engine.name());
         }
     }
 

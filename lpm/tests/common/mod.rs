@@ -1,5 +1,5 @@
 //! The plain, slow, obviously right table, and random routes.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,59 @@
+//! Many lookups at once, on any CPU: the plain twin of [`crate::avx512`].
+//!
+//! One lookup waits for memory two to six times in a row. Sixty-four of them, each taken one step before
+//! any is taken the next, wait together: the loads of a step do not depend on one another, so the core
+//! has a dozen under way at any time.
+
+use std::sync::atomic::Ordering;
+
+use crate::{
+    entry::Entry,
+    family::{Family, Rest},
+    view::View,
+};
+
+/// Lookups in step. More do not help: the core tracks no more loads than these cause.
+pub(crate) const STAGE: usize = 64;
+
+/// Looks all `addrs` up; the slices are of one length.
+#[inline(always)] // compiled once for each set of CPU features: popcount as an instruction doubles the rate
+pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
+    for (addrs, values) in addrs.chunks(STAGE).zip(values.chunks_mut(STAGE)) {
+        lookup_stage(view, addrs, values);
+    }
+}
+
+#[inline(always)]
+fn lookup_stage<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
+    let mut entries = [Entry::default(); STAGE];
+    let mut rests = [F::rest(F::Addr::default(), 0); STAGE];
+    for ((entry, rest), &addr) in entries.iter_mut().zip(&mut rests).zip(addrs) {
+        let (index, bits) = F::root_of(view.root_level, addr);
+        *entry = Entry(view.words[index].load(Ordering::Acquire));
+        *rest = F::rest(addr, bits);
+    }
+    // The lookups that are not done yet, by number, without a branch that nobody could predict.
+    let mut open = [0_u8; STAGE];
+    let mut count = 0;
+    for (number, entry) in entries[..addrs.len()].iter().enumerate() {
+        open[count] = number as u8;
+        count += usize::from(!entry.is_direct());
+    }
+    while count > 0 {
+        let mut still_open = 0;
+        for at in 0..count {
+            let number = usize::from(open[at]) % STAGE;
+            let entry = entries[number];
+            let (word, shift) = entry.locate(rests[number].next_slot());
+            let word = view.words[(entry.base() + word) as usize].load(Ordering::Acquire);
+            let next = entry.extract(word, shift);
+            entries[number] = next;
+            open[still_open] = number as u8;
+            still_open += usize::from(!next.is_direct());
+        }
+        count = still_open;
+    }
+    for (value, entry) in values.iter_mut().zip(&entries) {
+        *value = entry.value();
+    }
+}
