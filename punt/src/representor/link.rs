@@ -137,8 +137,7 @@ async fn create_pair(
     let outer = own.link(outer_name).await?.ok_or_else(|| missing(own, outer_name))?;
     let inner = inside.link(&spec.name).await?.ok_or_else(|| missing(inside, &spec.name))?;
     for (netns, end) in [(own, &outer), (inside, &inner)] {
-        let message = LinkUnspec::new_with_index(end.index).alias(alias).build();
-        set(netns, &end.name, "mark", message).await?;
+        set(netns, end, |message| message.alias(alias)).await?;
     }
     tracing::info!(outer = outer_name, inner = spec.name, netns = inside.name, "representor made");
     Ok(Pair { outer, inner, adopted: false })
@@ -146,29 +145,35 @@ async fn create_pair(
 
 /// Makes the outer end a quiet wire whose state is the interface's.
 pub(super) async fn ensure_outer(own: &Netns, outer: &Link, spec: &Spec) -> Result<(), Error> {
+    if outer.mtu_bytes != spec.mtu_bytes {
+        set(own, outer, |message| message.mtu(spec.mtu_bytes)).await?;
+    }
     let name = outer.name.clone();
+    // After the MTU: a device below 1280 bytes has no IPv6 to configure, and gets it back with the defaults.
     own.run(move || {
         sysctl::silence_device(&name)?;
         features_off(&name, &OUTER_OFF)
     })
     .await??;
     ensure_qdisc(own, outer).await?;
-    let mut message = LinkUnspec::new_with_index(outer.index);
-    let mut differs = false;
-    if outer.mtu_bytes != spec.mtu_bytes {
-        message = message.mtu(spec.mtu_bytes);
-        differs = true;
+    if outer.flags.contains(LinkFlags::Up) == spec.up {
+        return Ok(());
     }
-    if outer.flags.contains(LinkFlags::Up) != spec.up {
-        message = if spec.up { message.up() } else { message.down() };
-        differs = true;
-    }
-    if differs { set(own, &outer.name, "change", message.build()).await } else { Ok(()) }
+    set(own, outer, |message| if spec.up { message.up() } else { message.down() }).await
 }
 
 /// Makes the inner end look like the interface. It is always up: its carrier follows the outer end, so that
 /// addresses and bound sockets outlive a time without a link.
 pub(super) async fn ensure_inner(inside: &Netns, inner: &Link, spec: &Spec) -> Result<(), Error> {
+    if inner.mtu_bytes != spec.mtu_bytes {
+        set(inside, inner, |message| message.mtu(spec.mtu_bytes)).await?;
+    }
+    if inner.mac != Some(spec.mac) {
+        set(inside, inner, |message| message.address(spec.mac.0.to_vec())).await?;
+    }
+    if !inner.flags.contains(LinkFlags::Noarp) {
+        set(inside, inner, |message| message.arp(false)).await?;
+    }
     let name = inner.name.clone();
     // Before it is up for the first time: then IPv6 would make addresses of its own.
     inside
@@ -178,30 +183,19 @@ pub(super) async fn ensure_inner(inside: &Netns, inner: &Link, spec: &Spec) -> R
         })
         .await??;
     ensure_qdisc(inside, inner).await?;
-    let mut message = LinkUnspec::new_with_index(inner.index);
-    let mut differs = false;
-    if inner.mtu_bytes != spec.mtu_bytes {
-        message = message.mtu(spec.mtu_bytes);
-        differs = true;
+    if inner.flags.contains(LinkFlags::Up) {
+        return Ok(());
     }
-    if inner.mac != Some(spec.mac) {
-        message = message.address(spec.mac.0.to_vec());
-        differs = true;
-    }
-    if !inner.flags.contains(LinkFlags::Up | LinkFlags::Noarp) {
-        message = message.arp(false).up();
-        differs = true;
-    }
-    if differs { set(inside, &inner.name, "change", message.build()).await } else { Ok(()) }
+    set(inside, inner, LinkMessageBuilder::up).await
 }
 
 /// Brings `lo` up, for sockets that talk to their own host, and marks a namespace that we made.
 pub(super) async fn ensure_loopback(netns: &Netns, loopback: &Link, mark: Option<&str>) -> Result<(), Error> {
-    let mut message = LinkUnspec::new_with_index(loopback.index).up();
-    if let Some(mark) = mark {
-        message = message.alias(mark);
-    }
-    set(netns, "lo", "change", message.build()).await
+    set(netns, loopback, |message| match mark {
+        Some(mark) => message.up().alias(mark),
+        None => message.up(),
+    })
+    .await
 }
 
 /// Deletes a link, and with it its other end. One that is gone already is deleted enough.
@@ -225,9 +219,14 @@ fn features_off(name: &str, features: &[Feature]) -> Result<(), Error> {
     Ok(())
 }
 
-async fn set(netns: &Netns, name: &str, step: &str, message: LinkMessage) -> Result<(), Error> {
+async fn set(
+    netns: &Netns,
+    link: &Link,
+    change: impl FnOnce(LinkMessageBuilder<LinkUnspec>) -> LinkMessageBuilder<LinkUnspec>,
+) -> Result<(), Error> {
+    let message = change(LinkUnspec::new_with_index(link.index)).build();
     let result = netns.handle.link().set(message).execute().await;
-    result.map_err(|source| refused(name, step, source))
+    result.map_err(|source| refused(&link.name, "change", source))
 }
 
 /// Gives the link a root qdisc. rtnetlink has no request for a classless one, so this one is written out.

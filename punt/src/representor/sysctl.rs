@@ -49,7 +49,7 @@ pub(super) fn set_device(device: &str) -> Result<(), Error> {
     for (key, value) in IPV4 {
         set(&format!("ipv4/conf/{device}/{key}"), value)?;
     }
-    if !has_ipv6() {
+    if !has_ipv6(device) {
         return Ok(());
     }
     for (key, value) in IPV6 {
@@ -60,12 +60,12 @@ pub(super) fn set_device(device: &str) -> Result<(), Error> {
 
 /// The outer end is a wire, not an interface: the kernel shall say nothing on it.
 pub(super) fn silence_device(device: &str) -> Result<(), Error> {
-    if has_ipv6() { set(&format!("ipv6/conf/{device}/disable_ipv6"), "1") } else { Ok(()) }
+    if has_ipv6(device) { set(&format!("ipv6/conf/{device}/disable_ipv6"), "1") } else { Ok(()) }
 }
 
-/// A kernel may be built or booted without IPv6.
-fn has_ipv6() -> bool {
-    fs::exists(format!("{ROOT}/ipv6/conf")).unwrap_or(false)
+/// Not if the kernel was booted without IPv6, nor if the device's MTU is below 1280.
+fn has_ipv6(device: &str) -> bool {
+    fs::exists(format!("{ROOT}/ipv6/conf/{device}")).unwrap_or(false)
 }
 
 /// Writes only what differs: some sysctls act on each write.
