@@ -177,3 +177,62 @@ pub(super) const fn next(state: State, event: Event) -> Next {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table as drawn in the module's documentation, cell by cell: one letter a state, `.` stays, `x` goes.
+    /// Columns in the order of `Event::ALL`.
+    const CELLS: [(State, &str); 7] = [
+        //                   UACHMCTEPUP  (used, answered, confirmed, heard, moved, challenged, timeout, exhausted,
+        //                                 pinned, unpinned, purged)
+        (State::Incomplete, ".R.SS.IFP.x"),
+        (State::Reachable, ".RR.SSSSP.x"),
+        (State::Stale, "DRRSS.xxP.x"),
+        (State::Delay, ".RR.S.BBP.x"),
+        (State::Probe, ".RR.S.BFP.x"),
+        (State::Failed, "IR.SS.xxP.x"),
+        (State::Permanent, "........Px."),
+    ];
+
+    fn letter(next: Next) -> char {
+        match next {
+            Next::Stay => '.',
+            Next::Remove => 'x',
+            Next::To(State::Incomplete) => 'I',
+            Next::To(State::Reachable) => 'R',
+            Next::To(State::Stale) => 'S',
+            Next::To(State::Delay) => 'D',
+            Next::To(State::Probe) => 'B',
+            Next::To(State::Failed) => 'F',
+            Next::To(State::Permanent) => 'P',
+        }
+    }
+
+    #[test]
+    fn every_state_answers_every_event_as_the_table_says() {
+        assert_eq!(CELLS.map(|(state, _)| state), State::ALL);
+        for (state, row) in CELLS {
+            let found: String = Event::ALL.iter().map(|event| letter(next(state, *event))).collect();
+            assert_eq!(found, row, "{state}");
+        }
+    }
+
+    #[test]
+    fn only_an_operator_changes_a_configured_neighbour() {
+        for event in Event::ALL {
+            let changes = next(State::Permanent, event) != Next::Stay;
+            assert_eq!(changes, matches!(event, Event::Pinned | Event::Unpinned), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn every_state_but_a_configured_one_can_be_left_by_time_and_by_an_answer() {
+        for state in State::ALL.into_iter().filter(|state| *state != State::Permanent) {
+            assert_eq!(next(state, Event::Answered), Next::To(State::Reachable), "{state}");
+            assert_ne!(next(state, Event::Exhausted), Next::Stay, "{state}");
+            assert_eq!(next(state, Event::Purged), Next::Remove, "{state}");
+        }
+    }
+}
