@@ -1,1 +1,37 @@
-//! The nodes of the forwarding graph.
+//! The nodes of the forwarding graph, and [`Graph`], which joins them.
+//!
+//! One node, one file, one name. Every node takes a batch, chooses an exit for each packet, and counts under its
+//! own name. [`graph`](crate::Graph) is the only place that knows which exit leads where.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used)
+)]
+
+mod bytes;
+pub mod control;
+pub mod control_input;
+pub mod drop;
+pub mod eth_input;
+mod flow;
+mod forward;
+mod graph;
+pub mod icmp_error;
+pub mod inject_input;
+pub mod interface_output;
+pub mod interface_send;
+pub mod ip4_fragment;
+pub mod ip4_input;
+pub mod ip4_lookup;
+pub mod ip4_rewrite;
+pub mod ip6_chain;
+pub mod ip6_input;
+pub mod ip6_lookup;
+pub mod ip6_rewrite;
+mod l2;
+pub mod punt;
+mod run;
+
+pub use graph::{Config, Graph};
+pub use icmp_error::limit::IcmpLimits;
+pub use punt::class::{PUNT_CLASSES, PuntClass, PuntRate, PuntRates};

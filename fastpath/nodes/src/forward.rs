@@ -1,0 +1,122 @@
+//! What follows from the result of a lookup: the same for both families, so it stands once.
+
+use std::net::IpAddr;
+
+use ze_fib::{Nexthop, Target};
+use ze_graph::{Cx, DropReason, Meta, PuntReason, flag};
+use ze_packet::{InterfaceId, NexthopId};
+
+/// Where a packet goes after lookup; each family gives these its own doors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Rewrite,
+    Punt,
+    Control,
+    IcmpError,
+    Drop,
+}
+
+/// The ICMP numbers by which a family says "no".
+pub(crate) struct Refusals {
+    pub(crate) kind: u8,
+    pub(crate) no_route: u8,
+    pub(crate) unreachable: u8,
+    pub(crate) prohibited: u8,
+    /// What becomes of link-local packets that would be forwarded: the reason, and the code if the sender is told.
+    pub(crate) link_local: (DropReason, Option<u8>),
+}
+
+/// Packets with one of these must be looked at before they follow their nexthop.
+pub(crate) const UNUSUAL: u16 = flag::L2_GROUP | flag::LINK_LOCAL;
+/// Packets of our own making: of the host stack, or of the fast path.
+pub(crate) const OURS: u16 = flag::INJECTED | flag::GENERATED;
+
+/// Follows what the longest-prefix match gave. `hash` is called only when there is a choice to make.
+#[inline]
+pub(crate) fn follow(
+    cx: &Cx<'_>,
+    meta: &mut Meta,
+    value: u32,
+    refusals: &Refusals,
+    hash: impl FnOnce(&Meta) -> u32,
+) -> Way {
+    let id = match Target::unpack(value) {
+        Some(Target::Nexthop(id)) => id,
+        Some(Target::Group(group)) => {
+            meta.flow_hash = hash(meta);
+            cx.fib.group(group).map_or(NexthopId(0), |group| group.choose(meta.flow_hash))
+        }
+        None => return refuse(meta, refusals.kind, refusals.no_route, DropReason::NoRoute),
+    };
+    meta.nexthop = id;
+    match cx.fib.nexthop(id) {
+        Some(Nexthop::Adjacency(_)) if meta.flags & UNUSUAL == 0 => Way::Rewrite,
+        Some(nexthop) => follow_unusual(meta, nexthop, refusals),
+        None => drop(meta, DropReason::NoAdjacency),
+    }
+}
+
+#[cold]
+fn follow_unusual(meta: &mut Meta, nexthop: &Nexthop, refusals: &Refusals) -> Way {
+    let is_ours = meta.flags & OURS != 0;
+    // RFC 1122 §3.3.6, RFC 1812 §5.3.4: what came to many by L2 is forwarded to none by L3, nor delivered, unless
+    // its destination is many too.
+    if meta.has(flag::L2_GROUP) && !matches!(nexthop, Nexthop::SubnetBroadcast { .. }) {
+        return drop(meta, DropReason::L2BroadcastUnicast);
+    }
+    match *nexthop {
+        Nexthop::Local { .. } => punt(meta, PuntReason::Local),
+        Nexthop::SubnetBroadcast { interface } if interface == meta.rx_interface && !is_ours => {
+            punt(meta, PuntReason::Broadcast)
+        }
+        Nexthop::SubnetBroadcast { .. } => drop(meta, DropReason::DirectedBroadcast),
+        _ if meta.has(flag::LINK_LOCAL) && !is_ours => match refusals.link_local {
+            (reason, Some(code)) => refuse(meta, refusals.kind, code, reason),
+            (reason, None) => drop(meta, reason),
+        },
+        Nexthop::Adjacency(_) => Way::Rewrite,
+        Nexthop::Unresolved { interface, gateway } => ask(meta, interface, Some(gateway)),
+        Nexthop::Glean { interface } => ask(meta, interface, None),
+        Nexthop::Blackhole => drop(meta, DropReason::Blackhole),
+        Nexthop::Unreachable => refuse(meta, refusals.kind, refusals.unreachable, DropReason::Unreachable),
+        Nexthop::Prohibit => refuse(meta, refusals.kind, refusals.prohibited, DropReason::Prohibited),
+    }
+}
+
+/// A neighbour must be asked for: the gateway, or the destination itself.
+pub(crate) fn ask(meta: &mut Meta, interface: InterfaceId, gateway: Option<IpAddr>) -> Way {
+    meta.tx_interface = interface;
+    meta.punt_reason = PuntReason::Unresolved;
+    let is_ip6 = match gateway {
+        Some(IpAddr::V4(address)) => {
+            meta.destination = u128::from(u32::from(address));
+            false
+        }
+        Some(IpAddr::V6(address)) => {
+            meta.destination = address.into();
+            true
+        }
+        None => meta.has(flag::IPV6),
+    };
+    if is_ip6 {
+        meta.flags |= flag::GATEWAY6;
+    }
+    Way::Control
+}
+
+pub(crate) const fn punt(meta: &mut Meta, reason: PuntReason) -> Way {
+    meta.punt_reason = reason;
+    Way::Punt
+}
+
+pub(crate) const fn drop(meta: &mut Meta, reason: DropReason) -> Way {
+    meta.drop_reason = reason;
+    Way::Drop
+}
+
+/// The packet ends here and its sender is told.
+pub(crate) const fn refuse(meta: &mut Meta, kind: u8, code: u8, reason: DropReason) -> Way {
+    meta.drop_reason = reason;
+    (meta.icmp_type, meta.icmp_code) = (kind, code);
+    Way::IcmpError
+}
