@@ -1,0 +1,196 @@
+//! `ze show routes` and `ze show route`.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+use ze_proto::v1::{ListRoutesRequest, LookupRouteReply, NexthopState, RouteEntry};
+use ze_tui::units;
+
+use crate::args::{Format, RoutesArgs};
+use crate::client::{Client, answer};
+use crate::error::Error;
+use crate::output::{Output, Page, Paint, Style};
+use crate::table::{Cell, Table, left, right};
+use crate::text;
+
+/// Routes that are aligned together; a full table is too long to wait for its end.
+const PART: usize = 1000;
+
+/// One route.
+#[derive(Debug, Serialize)]
+struct Row {
+    vrf: String,
+    prefix: String,
+    owner: String,
+    active: bool,
+    nexthops: Vec<Nexthop>,
+}
+
+/// One way of a route.
+#[derive(Debug, Serialize)]
+struct Nexthop {
+    kind: String,
+    gateway: Option<String>,
+    interface: Option<String>,
+    mac: Option<String>,
+    weight: u32,
+    tx_packets: u64,
+    tx_bytes: u64,
+    index: u32,
+}
+
+/// Prints routes as they come, a full table in parts.
+///
+/// # Errors
+/// When the daemon refuses or goes, or nobody reads any more.
+pub(super) async fn stream(client: &mut Client, args: &RoutesArgs, out: &mut Output) -> Result<(), Error> {
+    let mut routes = answer(client.list_routes(request(args))).await?;
+    let mut table = table();
+    let mut count = 0_u64;
+    while let Some(entry) = routes.message().await? {
+        if !wanted(args, &entry) {
+            continue;
+        }
+        let row = row(&entry);
+        count += 1;
+        match out.format {
+            Format::Json => {
+                out.text(if count == 1 { "[\n" } else { ",\n" })?;
+                out.text(&serde_json::to_string(&row)?)?;
+            }
+            Format::Table => add(&mut table, &row),
+        }
+        if table.len() >= PART {
+            out.text(&table.render(out.paint))?;
+        }
+    }
+    let rest = match (out.format, count) {
+        (Format::Json, 0) => "[]\n".to_owned(),
+        (Format::Json, _) => "\n]\n".to_owned(),
+        (Format::Table, 0) => nothing(args),
+        (Format::Table, _) => table.render(out.paint),
+    };
+    out.text(&rest)?;
+    out.flush()
+}
+
+/// All routes as one page, to be shown again and again.
+///
+/// # Errors
+/// When the daemon refuses or goes.
+pub(super) async fn whole(client: &mut Client, args: &RoutesArgs, paint: Paint) -> Result<Page, Error> {
+    let mut routes = answer(client.list_routes(request(args))).await?;
+    let (mut rows, mut table) = (Vec::new(), table());
+    while let Some(entry) = routes.message().await? {
+        if wanted(args, &entry) {
+            let row = row(&entry);
+            add(&mut table, &row);
+            rows.push(row);
+        }
+    }
+    let text = if rows.is_empty() { nothing(args) } else { table.render(paint) };
+    Page::new(&rows, text)
+}
+
+/// The way of one destination.
+///
+/// # Errors
+/// When it can not be serialized.
+pub(super) fn lookup_page(address: IpAddr, vrf: &str, reply: &LookupRouteReply, paint: Paint) -> Result<Page, Error> {
+    let Some(entry) = &reply.route else {
+        return Page::new(&None::<Row>, format!("No route leads to {address} in VRF {vrf}: its packets are dropped (no_route).\n"));
+    };
+    let row = row(entry);
+    let mut table = table();
+    add(&mut table, &row);
+    Page::new(&row, table.render(paint))
+}
+
+fn request(args: &RoutesArgs) -> ListRoutesRequest {
+    let family = if args.ip4 { 4 } else if args.ip6 { 6 } else { 0 };
+    ListRoutesRequest { vrf: args.vrf.clone().unwrap_or_default(), family }
+}
+
+fn wanted(args: &RoutesArgs, entry: &RouteEntry) -> bool {
+    args.owner.as_ref().is_none_or(|owner| *owner == entry.owner)
+}
+
+fn nothing(args: &RoutesArgs) -> String {
+    let narrowed = args.vrf.is_some() || args.ip4 || args.ip6 || args.owner.is_some();
+    if narrowed { "No such routes.\n".to_owned() } else { "There are no routes.\n".to_owned() }
+}
+
+fn row(entry: &RouteEntry) -> Row {
+    Row {
+        vrf: if entry.vrf.is_empty() { "default".to_owned() } else { entry.vrf.clone() },
+        prefix: text::prefix(&entry.prefix, entry.prefix_len),
+        owner: entry.owner.clone(),
+        active: entry.active,
+        nexthops: entry.nexthops.iter().map(nexthop).collect(),
+    }
+}
+
+fn nexthop(state: &NexthopState) -> Nexthop {
+    let traffic = state.traffic.unwrap_or_default();
+    Nexthop {
+        kind: state.kind.clone(),
+        gateway: text::address(&state.gateway),
+        interface: text::some(&state.interface),
+        mac: text::mac(&state.mac),
+        weight: state.weight,
+        tx_packets: traffic.packets,
+        tx_bytes: traffic.bytes,
+        index: state.index,
+    }
+}
+
+fn table() -> Table {
+    Table::new(&[
+        left(" "),
+        left("PREFIX"),
+        left("VRF"),
+        left("OWNER"),
+        left("WAY"),
+        left("INTERFACE"),
+        left("MAC"),
+        right("WEIGHT"),
+        right("PACKETS"),
+    ])
+}
+
+fn add(table: &mut Table, row: &Row) {
+    let mark = if row.active { "*" } else { " " };
+    let mut head: Vec<Cell> =
+        vec![mark.into(), row.prefix.as_str().into(), row.vrf.as_str().into(), row.owner.as_str().into()];
+    if row.nexthops.is_empty() {
+        head.push(Cell::styled("none", Style::Warning));
+        table.row(head);
+        return;
+    }
+    let several = row.nexthops.len() > 1;
+    for nexthop in &row.nexthops {
+        let mut cells = std::mem::replace(&mut head, vec![Cell::default(); 4]);
+        cells.extend(way(nexthop, several));
+        table.row(cells);
+    }
+}
+
+fn way(nexthop: &Nexthop, several: bool) -> [Cell; 5] {
+    let (words, style) = match (nexthop.kind.as_str(), &nexthop.gateway) {
+        ("adjacency", Some(gateway)) => (format!("via {gateway}"), Style::Plain),
+        ("adjacency", None) => ("neighbour".to_owned(), Style::Plain),
+        ("unresolved", Some(gateway)) => (format!("via {gateway} (unresolved)"), Style::Warning),
+        ("glean", _) => ("connected".to_owned(), Style::Plain),
+        ("blackhole" | "unreachable" | "prohibit", _) => (nexthop.kind.clone(), Style::Warning),
+        (kind, Some(gateway)) => (format!("via {gateway} ({kind})"), Style::Plain),
+        (kind, None) => (kind.to_owned(), Style::Plain),
+    };
+    [
+        Cell::styled(words, style),
+        text::dash(nexthop.interface.as_deref()).into(),
+        text::dash(nexthop.mac.as_deref()).into(),
+        // One way of several has its share, the only one has all.
+        if several { nexthop.weight.to_string().into() } else { Cell::default() },
+        units::count(nexthop.tx_packets).into(),
+    ]
+}

@@ -1,0 +1,128 @@
+//! `ze trace`: follows packets through every node.
+
+mod render;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use tonic::Streaming;
+use ze_acl::Filter;
+use ze_proto::v1::{TraceEvent, TraceRequest};
+use ze_tui::units;
+
+use crate::args::{Format, TraceArgs};
+use crate::client::{self, answer};
+use crate::error::Error;
+use crate::output::Output;
+use crate::{dissect, text};
+
+pub use render::Walks;
+
+/// A packet's walk takes microseconds: when nothing came for so long, the packets seen so far are complete.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// One step of one packet, as JSON has it.
+#[derive(Debug, Serialize)]
+struct Step<'a> {
+    packet: u32,
+    worker: u32,
+    node: &'a str,
+    exit: Option<String>,
+    at_ns: u64,
+    len_bytes: u32,
+    rx_interface: Option<String>,
+    tx_interface: Option<String>,
+    nexthop: Option<String>,
+    reason: Option<String>,
+    sentence: Option<String>,
+    headers: Vec<String>,
+    packet_hex: String,
+    lost_records: u64,
+}
+
+/// Runs `ze trace`.
+///
+/// # Errors
+/// When the filter is wrong, or the daemon refuses or goes.
+pub async fn run(socket: &Path, args: &TraceArgs, out: &mut Output) -> Result<(), Error> {
+    let words = args.filter.join(" ");
+    // The daemon says the same, but only when there is one.
+    let filter: Filter = words.parse().map_err(|error| Error::Usage(format!("filter: {error}")))?;
+    let mut client = client::connect(socket).await?;
+    let timeout_ms = u32::try_from(args.timeout.as_millis()).unwrap_or(u32::MAX);
+    let request = TraceRequest { filter: words, packets: args.count, timeout_ms };
+    let events = answer(client.trace(request)).await?;
+    match out.format {
+        Format::Json => lines(events, out).await,
+        Format::Table => {
+            announce(&filter, args);
+            walks(events, args, out).await
+        }
+    }
+}
+
+/// On standard error, so that what is piped on is the trace alone.
+fn announce(filter: &Filter, args: &TraceArgs) {
+    let what = if *filter == Filter::default() { "any packet".to_owned() } else { filter.to_string() };
+    let packets = units::plural(args.count.into(), "packet");
+    eprintln!("Waiting up to {} for {packets}: {what}. Ctrl-C ends.", units::duration(args.timeout));
+}
+
+async fn lines(mut events: Streaming<TraceEvent>, out: &mut Output) -> Result<(), Error> {
+    while let Some(event) = events.message().await? {
+        out.line(&step(&event))?;
+    }
+    Ok(())
+}
+
+async fn walks(mut events: Streaming<TraceEvent>, args: &TraceArgs, out: &mut Output) -> Result<(), Error> {
+    let mut walks = Walks::new(args.verbose, out.paint);
+    let mut packets = 0;
+    loop {
+        match tokio::time::timeout(QUIET, events.message()).await {
+            Ok(Ok(Some(event))) => {
+                packets = packets.max(event.packet);
+                walks.add(event);
+                continue;
+            }
+            Ok(end) => {
+                out.text(&walks.flush())?;
+                out.flush()?;
+                end?;
+                break;
+            }
+            Err(_) => out.text(&walks.flush())?,
+        }
+        out.flush()?;
+    }
+    if packets == 0 {
+        out.text("No packet matched in time.\n")?;
+    }
+    if walks.lost() > 0 {
+        let lost = units::plural(walks.lost(), "record");
+        out.text(&format!("{lost} of the trace lost: the packets came faster than they were read.\n"))?;
+    }
+    out.flush()
+}
+
+fn step(event: &TraceEvent) -> Step<'_> {
+    Step {
+        packet: event.packet,
+        worker: event.worker,
+        node: &event.node,
+        exit: text::some(&event.exit),
+        at_ns: event.at_ns,
+        len_bytes: event.len,
+        rx_interface: text::some(&event.rx_interface),
+        tx_interface: text::some(&event.tx_interface),
+        nexthop: text::some(&event.nexthop),
+        reason: text::some(&event.reason),
+        sentence: text::some(&event.sentence),
+        headers: dissect::layers(&event.packet_bytes),
+        packet_hex: text::hex(&event.packet_bytes),
+        lost_records: event.lost,
+    }
+}
