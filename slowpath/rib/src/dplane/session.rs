@@ -1,0 +1,246 @@
+//! One connection, from Hello to its end.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use ze_proto::v1::{self, dataplane_client::DataplaneClient, program_request::Body};
+
+use super::{
+    ACKNOWLEDGE_TIME_MAX, Absence, BATCH_STEPS_MAX, News, Options, ROUND_STEPS_MAX, SessionError, WINDOW_BATCHES,
+    connect_reason,
+};
+use crate::plan::Step;
+use crate::reconcile::{Outcome, Reconciler};
+use crate::state::State;
+use crate::wire;
+
+/// Runs one connection; says why it ended.
+pub(super) async fn run(
+    options: &Options,
+    desired: &mut watch::Receiver<Arc<State>>,
+    reconciler: &mut Reconciler,
+    news: &mpsc::Sender<News>,
+    absence: &mut Absence,
+) -> SessionError {
+    // What was acknowledged on another connection may be gone.
+    reconciler.forget();
+    let opened = tokio::select! {
+        opened = Stream::open(options) => opened,
+        () = super::gone(desired) => return SessionError::Unwanted,
+    };
+    let (mut stream, client) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return error,
+    };
+    // Ends with this function.
+    let mut watchers = JoinSet::new();
+    watchers.spawn(watch_ports(client, news.clone()));
+    let mut session = Session { stream: &mut stream, reconciler, desired, news };
+    match session.live(absence).await {
+        Ok(never) => match never {},
+        Err(error) => error,
+    }
+}
+
+/// The two directions of Program.
+struct Stream {
+    requests: mpsc::Sender<v1::ProgramRequest>,
+    replies: tonic::Streaming<v1::ProgramReply>,
+    sent: u64,
+    acknowledged: u64,
+    instance: u64,
+}
+
+impl Stream {
+    async fn open(options: &Options) -> Result<(Self, DataplaneClient<Channel>), SessionError> {
+        let connected = limited(ze_proto::endpoint::connect(&options.socket)).await?;
+        let mut client = connected.map_err(|e| SessionError::Connect(connect_reason(options, &e)))?;
+        let (requests, outgoing) = mpsc::channel(WINDOW_BATCHES);
+        let hello = v1::Hello { owner: options.owner.clone(), snapshot: true };
+        let first = v1::ProgramRequest { batch: 1, body: Some(Body::Hello(hello)) };
+        requests.try_send(first).map_err(|_| SessionError::Closed)?;
+        let started = limited(client.program(ReceiverStream::new(outgoing))).await?;
+        let replies = started.map_err(|status| ended(&status))?.into_inner();
+        let mut stream = Self { requests, replies, sent: 1, acknowledged: 0, instance: 0 };
+        stream.instance = stream.reply().await?.instance;
+        Ok((stream, client))
+    }
+
+    async fn send(&mut self, body: Body) -> Result<(), SessionError> {
+        let request = v1::ProgramRequest { batch: self.sent + 1, body: Some(body) };
+        limited(self.requests.send(request)).await?.map_err(|_| SessionError::Closed)?;
+        self.sent += 1;
+        Ok(())
+    }
+
+    async fn reply(&mut self) -> Result<v1::ProgramReply, SessionError> {
+        let message = limited(self.replies.message()).await?;
+        let reply = message.map_err(|status| ended(&status))?.ok_or(SessionError::Closed)?;
+        let expected = self.acknowledged + 1;
+        if reply.batch != expected {
+            return Err(SessionError::OutOfOrder { got: reply.batch, expected });
+        }
+        self.acknowledged = expected;
+        Ok(reply)
+    }
+}
+
+fn ended(status: &tonic::Status) -> SessionError {
+    SessionError::Status(format!("{} ({:?})", status.message(), status.code()))
+}
+
+async fn limited<F: Future>(work: F) -> Result<F::Output, SessionError> {
+    tokio::time::timeout(ACKNOWLEDGE_TIME_MAX, work).await.map_err(|_| SessionError::Silent)
+}
+
+struct Session<'s> {
+    stream: &'s mut Stream,
+    reconciler: &'s mut Reconciler,
+    desired: &'s mut watch::Receiver<Arc<State>>,
+    news: &'s mpsc::Sender<News>,
+}
+
+/// How a round went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// There was nothing to do.
+    Idle,
+    /// Something was sent and acknowledged.
+    Busy,
+}
+
+impl Session<'_> {
+    async fn live(&mut self, absence: &mut Absence) -> Result<std::convert::Infallible, SessionError> {
+        let instance = self.stream.instance;
+        tracing::info!(instance, "fast path connected; sending everything");
+        // A refusal may be owed to something of a former life that the sweep removes: it is told after that.
+        while self.round(Tell::Nothing).await? == Round::Busy {}
+        self.stream.send(Body::EndOfSnapshot(v1::EndOfSnapshot {})).await?;
+        let swept = self.stream.reply().await?.swept;
+        self.reconciler.retry_all();
+        while self.round(Tell::Refusals).await? == Round::Busy {}
+        absence.over();
+        let refused = self.reconciler.refused().count();
+        let objects = self.reconciler.acknowledged().len();
+        tracing::info!(instance, objects, swept, refused, "fast path synchronized");
+        self.tell(News::Synchronized { instance }).await?;
+        loop {
+            if self.round(Tell::Refusals).await? == Round::Idle {
+                self.wait().await?;
+            }
+        }
+    }
+
+    async fn tell(&self, news: News) -> Result<(), SessionError> {
+        self.news.send(news).await.map_err(|_| SessionError::Unwanted)
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self) -> Result<(), SessionError> {
+        let retry_at = self.reconciler.retry_at();
+        let retry = async {
+            match retry_at {
+                Some(time) => tokio::time::sleep_until(time.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = self.desired.changed() => changed.map_err(|_| SessionError::Unwanted),
+            () = retry => Ok(()),
+            // Nothing is outstanding: what comes now is the end.
+            message = self.stream.replies.message() => Err(match message {
+                Err(status) => ended(&status),
+                Ok(None) => SessionError::Closed,
+                Ok(Some(reply)) => SessionError::OutOfOrder { got: reply.batch, expected: self.stream.sent + 1 },
+            }),
+        }
+    }
+
+    /// Sends what differs, up to the limit, and takes the replies.
+    async fn round(&mut self, tell: Tell) -> Result<Round, SessionError> {
+        let desired: Arc<State> = Arc::clone(&self.desired.borrow_and_update());
+        let now = tokio::time::Instant::now().into_std();
+        let steps = self.reconciler.plan(&desired, ROUND_STEPS_MAX, now);
+        drop(desired);
+        if steps.is_empty() {
+            return Ok(Round::Idle);
+        }
+        tracing::debug!(steps = steps.len(), "programming");
+        let mut outstanding: VecDeque<Vec<Vec<Step>>> = VecDeque::new();
+        for batch in batches(steps) {
+            if outstanding.len() >= WINDOW_BATCHES {
+                self.take_reply(&mut outstanding, tell).await?;
+            }
+            let (operations, layout) = wire::operations(batch);
+            self.stream.send(Body::Operations(v1::Operations { operations })).await?;
+            outstanding.push_back(layout);
+        }
+        while !outstanding.is_empty() {
+            self.take_reply(&mut outstanding, tell).await?;
+        }
+        Ok(Round::Busy)
+    }
+
+    async fn take_reply(&mut self, outstanding: &mut VecDeque<Vec<Vec<Step>>>, tell: Tell) -> Result<(), SessionError> {
+        let reply = self.stream.reply().await?;
+        let layout = outstanding.pop_front().unwrap_or_default();
+        let now = tokio::time::Instant::now().into_std();
+        let outcome = self.reconciler.acknowledge(layout, &reply.refusals, now);
+        if tell == Tell::Refusals {
+            report(&outcome);
+        }
+        Ok(())
+    }
+}
+
+/// What of a round's outcome an operator is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tell {
+    Nothing,
+    Refusals,
+}
+
+fn report(outcome: &Outcome) {
+    for refused in &outcome.refused {
+        let reason = refused.reason.as_str_name();
+        tracing::warn!(path = refused.path, reason, "refused by the fast path: {}", refused.message);
+    }
+    for key in &outcome.accepted {
+        tracing::info!(path = %key, "accepted by the fast path after all");
+    }
+}
+
+fn batches(steps: Vec<Step>) -> impl Iterator<Item = Vec<Step>> {
+    let mut steps = steps.into_iter();
+    std::iter::from_fn(move || {
+        let batch: Vec<_> = steps.by_ref().take(BATCH_STEPS_MAX).collect();
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+/// Pause before port events are asked for again on a connection that lives.
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
+
+/// Tells what becomes of ports as long as the connection lives.
+async fn watch_ports(mut client: DataplaneClient<Channel>, news: mpsc::Sender<News>) {
+    loop {
+        match client.watch_events(v1::WatchEventsRequest {}).await {
+            Ok(events) => {
+                let mut events = events.into_inner();
+                while let Ok(Some(event)) = events.message().await {
+                    let Some(v1::event::Event::Port(port)) = event.event else { continue };
+                    if news.send(News::Port(Box::new(port))).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(status) => tracing::debug!(%status, "no port events"),
+        }
+        tokio::time::sleep(WATCH_PAUSE).await;
+    }
+}

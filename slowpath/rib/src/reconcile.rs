@@ -1,0 +1,203 @@
+//! What the fast path has acknowledged and what it has refused.
+//!
+//! The fast path applies an operation completely or not at all; of an operation with several routes of which some
+//! are refused, the others are *uncertain*: they are put again, and deleted when they are not wanted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use ze_proto::v1;
+
+use crate::backoff::Backoff;
+use crate::plan::{Step, plan};
+use crate::state::{Key, State, Value};
+
+/// Pause before a refused step is tried again, the first time: what it lacked may have come with the same change.
+pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// The longest pause: a refusal that lasts is an operator's business.
+pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// The objects that the fast path has; `None`: something is there or not, nobody knows what.
+#[derive(Clone, Debug, Default)]
+pub struct Acknowledged {
+    objects: BTreeMap<Key, Option<Value>>,
+}
+
+impl Acknowledged {
+    /// Whether this object is known to be so.
+    pub fn is(&self, key: &Key, value: &Value) -> bool {
+        matches!(self.objects.get(key), Some(Some(known)) if known == value)
+    }
+
+    /// Keys in order.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &Key> {
+        self.objects.keys()
+    }
+
+    /// The object, if there may be one; and what it is, if that is known.
+    pub fn get(&self, key: &Key) -> Option<Option<&Value>> {
+        self.objects.get(key).map(Option::as_ref)
+    }
+
+    /// Objects with keys in a range.
+    pub fn range(&self, keys: std::ops::Range<Key>) -> impl Iterator<Item = (&Key, Option<&Value>)> {
+        self.objects.range(keys).map(|(key, value)| (key, value.as_ref()))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    fn apply(&mut self, step: Step) {
+        match step {
+            Step::Put(key, value) => self.objects.insert(key, Some(value)),
+            Step::Delete(key) => self.objects.remove(&key),
+        };
+    }
+
+    fn doubt(&mut self, step: Step) {
+        let (Step::Put(key, _) | Step::Delete(key)) = step;
+        self.objects.insert(key, None);
+    }
+}
+
+/// A step that the fast path refuses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// The step.
+    pub step: Step,
+    /// The fast path's path of the object, and what is wrong with it.
+    pub path: String,
+    /// Why, by class.
+    pub reason: v1::Reason,
+    /// A sentence for an operator.
+    pub message: String,
+}
+
+#[derive(Debug)]
+struct Pending {
+    refused: Refused,
+    pause: Backoff,
+    retry_at: Instant,
+}
+
+/// What a reply changed.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Steps refused for the first time, or for another reason than before.
+    pub refused: Vec<Refused>,
+    /// Objects that were refused before and have now been accepted.
+    pub accepted: Vec<Key>,
+}
+
+/// Keeps the two sides together.
+#[derive(Debug, Default)]
+pub struct Reconciler {
+    acknowledged: Acknowledged,
+    refused: BTreeMap<Key, Pending>,
+}
+
+impl Reconciler {
+    /// The fast path has nothing of ours that we know of.
+    pub fn forget(&mut self) {
+        self.acknowledged = Acknowledged::default();
+        self.retry_all();
+    }
+
+    /// Refused steps are tried again at once: something has changed over there.
+    pub fn retry_all(&mut self) {
+        self.refused.clear();
+    }
+
+    /// What is acknowledged.
+    pub fn acknowledged(&self) -> &Acknowledged {
+        &self.acknowledged
+    }
+
+    /// Steps that are refused at this time.
+    pub fn refused(&self) -> impl Iterator<Item = &Refused> {
+        self.refused.values().map(|pending| &pending.refused)
+    }
+
+    /// The next steps, at most `limit`. Refused ones wait for their time, unless something else is wanted by now.
+    pub fn plan(&mut self, desired: &State, limit: usize, now: Instant) -> Vec<Step> {
+        self.drop_moot(desired);
+        plan(desired, &self.acknowledged, limit, |step| {
+            self.refused.get(step.key()).is_some_and(|p| p.refused.step == *step && now < p.retry_at)
+        })
+    }
+
+    /// Forgets refusals of steps that nobody wants any more.
+    fn drop_moot(&mut self, desired: &State) {
+        let acknowledged = &self.acknowledged;
+        self.refused.retain(|key, pending| match &pending.refused.step {
+            Step::Put(_, value) => desired.get(key) == Some(value),
+            Step::Delete(_) => acknowledged.get(key).is_some(),
+        });
+    }
+
+    /// When a refused step is to be tried again.
+    pub fn retry_at(&self) -> Option<Instant> {
+        self.refused.values().map(|pending| pending.retry_at).min()
+    }
+
+    /// Takes the reply to a batch, whose operations made the steps of `layout`.
+    pub fn acknowledge(&mut self, layout: Vec<Vec<Step>>, refusals: &[v1::Refusal], now: Instant) -> Outcome {
+        let mut by_operation: HashMap<usize, Vec<&v1::Refusal>> = HashMap::new();
+        for refusal in refusals {
+            by_operation.entry(refusal.operation as usize).or_default().push(refusal);
+        }
+        let mut outcome = Outcome::default();
+        for (index, steps) in layout.into_iter().enumerate() {
+            match by_operation.get(&index) {
+                None => steps.into_iter().for_each(|step| self.accept(step, &mut outcome)),
+                Some(refusals) => self.refuse(steps, refusals, now, &mut outcome),
+            }
+        }
+        outcome
+    }
+
+    fn accept(&mut self, step: Step, outcome: &mut Outcome) {
+        if self.refused.remove(step.key()).is_some() {
+            outcome.accepted.push(step.key().clone());
+        }
+        self.acknowledged.apply(step);
+    }
+
+    fn refuse(&mut self, steps: Vec<Step>, refusals: &[&v1::Refusal], now: Instant, outcome: &mut Outcome) {
+        let single = steps.len() == 1;
+        for (element, step) in steps.into_iter().enumerate() {
+            let named = refusals.iter().find(|refusal| single || refusal.element as usize == element);
+            match named {
+                None => self.acknowledged.doubt(step),
+                Some(refusal) => self.hold_back(step, refusal, now, outcome),
+            }
+        }
+    }
+
+    fn hold_back(&mut self, step: Step, refusal: &v1::Refusal, now: Instant, outcome: &mut Outcome) {
+        let refused = Refused {
+            step,
+            path: refusal.path.clone(),
+            reason: refusal.reason(),
+            message: refusal.message.clone(),
+        };
+        let known = self.refused.remove(refused.step.key()).filter(|pending| pending.refused == refused);
+        if known.is_none() {
+            outcome.refused.push(refused.clone());
+        }
+        let mut pause = known.map_or(Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX), |pending| pending.pause);
+        let retry_at = now + pause.pause();
+        self.refused.insert(refused.step.key().clone(), Pending { refused, pause, retry_at });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+use super::*;
+use crate::state::RouteTarget;
+use crate::wire;
+
+fn route(n: u8, target: u64) -> (Key, Value) {
+    let prefix = format!("10.{n}.0.0/16").parse().unwrap();
+    (Key::Route("default".into(), prefix), Value::Route(RouteTarget::Nexthop(target)))
+}
+
+fn refusal(operation: u32, element: u32) -> v1::Refusal {
+    v1::Refusal { operation, element, path: "/x".into(), reason: v1::Reason::Limit.into(), message: "full".into() }
+}
+
+fn answer(reconciler: &mut Reconciler, steps: Vec<Step>, refusals: &[v1::Refusal], now: Instant) -> Outcome {
+    let (_, layout) = wire::operations(steps);
+    reconciler.acknowledge(layout, refusals, now)
+}
+
+#[test]
+fn a_refused_route_is_told_once_and_tried_again_with_growing_pauses() {
+    let mut reconciler = Reconciler::default();
+    let desired = State::from([route(1, 1)]);
+    let mut now = Instant::now();
+    let mut pauses = Vec::new();
+    for round in 0..10 {
+        let steps = reconciler.plan(&desired, 10, now);
+        assert_eq!(steps.len(), 1);
+        let outcome = answer(&mut reconciler, steps, &[refusal(0, 0)], now);
+        assert_eq!(outcome.refused.len(), usize::from(round == 0));
+        let retry_at = reconciler.retry_at().unwrap();
+        assert!(reconciler.plan(&desired, 10, retry_at - Duration::from_millis(1)).is_empty());
+        pauses.push(retry_at - now);
+        now = retry_at;
+    }
+    assert_eq!((pauses[0], pauses[1], pauses[9]), (RETRY_PAUSE_MIN, RETRY_PAUSE_MIN * 2, RETRY_PAUSE_MAX));
+    let steps = reconciler.plan(&desired, 10, now);
+    let outcome = answer(&mut reconciler, steps, &[], now);
+    assert_eq!(outcome.accepted.len(), 1);
+    assert_eq!(reconciler.refused().count(), 0);
+    assert_eq!(reconciler.retry_at(), None);
+}
+
+#[test]
+fn a_refused_object_that_is_wanted_differently_is_tried_at_once() {
+    let mut reconciler = Reconciler::default();
+    let now = Instant::now();
+    let steps = reconciler.plan(&State::from([route(1, 1)]), 10, now);
+    answer(&mut reconciler, steps, &[refusal(0, 0)], now);
+    assert_eq!(reconciler.plan(&State::from([route(1, 2)]), 10, now).len(), 1);
+    // Nobody wants it any more: the refusal is forgotten.
+    assert!(reconciler.plan(&State::new(), 10, now).is_empty());
+    assert_eq!(reconciler.refused().count(), 0);
+}
+
+#[test]
+fn the_others_of_a_refused_operation_are_put_again_and_deleted_if_unwanted() {
+    let mut reconciler = Reconciler::default();
+    let now = Instant::now();
+    let desired = State::from([route(1, 1), route(2, 1), route(3, 1)]);
+    let steps = reconciler.plan(&desired, 10, now);
+    answer(&mut reconciler, steps, &[refusal(0, 1)], now);
+    let again: Vec<_> = reconciler.plan(&desired, 10, now).iter().map(|step| step.key().clone()).collect();
+    assert_eq!(again, [route(1, 1).0, route(3, 1).0]);
+    let deletes = reconciler.plan(&State::new(), 10, now);
+    assert_eq!(deletes, [Step::Delete(route(3, 1).0), Step::Delete(route(1, 1).0)]);
+}
+
+#[test]
+fn a_refused_change_leaves_the_old_object_acknowledged() {
+    let mut reconciler = Reconciler::default();
+    let now = Instant::now();
+    let old = State::from([route(1, 1)]);
+    let steps = reconciler.plan(&old, 10, now);
+    answer(&mut reconciler, steps, &[], now);
+    let steps = reconciler.plan(&State::from([route(1, 2)]), 10, now);
+    answer(&mut reconciler, steps, &[refusal(0, 0)], now);
+    let (key, value) = route(1, 1);
+    assert!(reconciler.acknowledged().is(&key, &value));
+    assert!(reconciler.plan(&old, 10, now).is_empty());
+}
+
+#[test]
+fn after_a_restart_of_the_fast_path_everything_is_to_be_done() {
+    let mut reconciler = Reconciler::default();
+    let now = Instant::now();
+    let desired = State::from([route(1, 1), route(2, 1)]);
+    let steps = reconciler.plan(&desired, 10, now);
+    answer(&mut reconciler, steps, &[], now);
+    assert!(reconciler.plan(&desired, 10, now).is_empty());
+    reconciler.forget();
+    assert!(reconciler.acknowledged().is_empty());
+    assert_eq!(reconciler.plan(&desired, 10, now).len(), 2);
+    assert_eq!(reconciler.plan(&desired, 1, now).len(), 1);
+}
