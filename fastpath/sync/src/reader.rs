@@ -83,7 +83,9 @@ impl Reader {
     #[cold]
     fn come_online(&self) {
         let epoch = self.shared.epoch.load(Ordering::Acquire);
-        self.cell().store(epoch, Ordering::Relaxed);
+        // Release: what this cell's reader read before it slept is over before the writer sees this epoch,
+        // even if the writer never looked while it slept.
+        self.cell().store(epoch, Ordering::Release);
         // Pairs with the fence in `Limbo::advance`: a writer that missed the store above has unpublished
         // before every load below.
         fence(Ordering::SeqCst);
