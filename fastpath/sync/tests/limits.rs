@@ -85,9 +85,9 @@ fn the_slowest_of_many_readers_decides() {
     readers.iter_mut().for_each(|reader| reader.online());
     domain.retire(Box::new(()));
     assert_eq!(domain.reclaim(), 0);
-    for index in 0..3 {
+    for reader in &mut readers {
         assert_eq!(domain.reclaim(), 0);
-        readers[index].quiescent();
+        reader.quiescent();
     }
     assert_eq!(domain.reclaim(), 1);
 }
