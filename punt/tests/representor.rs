@@ -409,7 +409,12 @@ fn half_made_pairs_are_completed_and_foreign_devices_are_refused() {
         assert!(refused.to_string().contains("lan1"), "{refused}");
 
         // The operator deleted the namespace: it is made anew.
+        let third = spec(3, "lan3", &["198.51.100.1/24"]);
+        representors.ensure(&third).await.unwrap();
         run(&format!("ip netns del {base}"));
+        representors.ensure(&third).await.unwrap();
+        assert_eq!(representors.representor(InterfaceId(1)), None, "gone with the namespace");
+        assert_eq!(default_device(&base, "-4").as_deref(), Some("lan3"));
         let anew = representors.ensure(&dual(1, "lan0")).await.unwrap();
         assert!(!anew.adopted);
         assert_eq!(addresses(&base, "lan0").len(), 3);

@@ -314,7 +314,10 @@ impl Representors {
         link::ensure_loopback(&netns, &loopback, made.then_some(mark.as_str())).await?;
         netns.run(sysctl::prepare_namespace).await??;
         tracing::info!(netns = name, made, "namespace ready");
-        self.namespaces.insert(name.clone(), netns);
+        if self.namespaces.insert(name.clone(), netns).is_some() {
+            // What stood in the namespace that somebody deleted is gone with it.
+            self.installed.retain(|_, installed| installed.representor.netns != name);
+        }
         Ok(name)
     }
 

@@ -3,7 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of one test binary")]
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,7 +28,8 @@ pub struct Lab {
 pub fn lab(test: impl AsyncFnOnce(&Lab) + Send + 'static) {
     if !nix::unistd::geteuid().is_root() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "CI must run these tests as root");
-        println!("SKIPPED: needs root");
+        // Past the capture of test output, so that it is seen.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: needs root");
         return;
     }
     static COUNT: AtomicU32 = AtomicU32::new(0);
