@@ -1,0 +1,59 @@
+//! `ze-slowpath` as a process of a lab.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use super::{Binaries, DaemonError, Fastpath};
+use crate::lab::{Lab, LabError, Namespace, Process};
+
+/// A running `ze-slowpath` with its configuration. Killed on drop, unless the lab is kept.
+#[derive(Debug)]
+pub struct Slowpath {
+    /// Its process.
+    pub process: Process,
+    config: PathBuf,
+}
+
+impl Slowpath {
+    /// Writes the configuration and starts the daemon in `namespace`.
+    ///
+    /// # Errors
+    /// When the file can not be written or the program not be started.
+    pub fn start(
+        lab: &Lab,
+        namespace: &Namespace,
+        binaries: &Binaries,
+        fastpath: &Fastpath,
+        text: &str,
+    ) -> Result<Self, DaemonError> {
+        let config = lab.directory().join("ze.conf");
+        write(&config, text)?;
+        let mut command = Command::new(binaries.find("ze-slowpath")?);
+        command.arg("--config").arg(&config).arg("--fastpath").arg(fastpath.socket());
+        command.arg("--run-dir").arg(fastpath.run_dir());
+        Ok(Self { process: namespace.spawn("ze-slowpath", command)?, config })
+    }
+
+    /// The configuration's file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Writes another configuration and tells the daemon to read it.
+    ///
+    /// # Errors
+    /// When the file can not be written, or the daemon has ended.
+    pub fn reload(&mut self, text: &str) -> Result<(), DaemonError> {
+        write(&self.config, text)?;
+        Ok(self.process.signal(Signal::SIGHUP)?)
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), DaemonError> {
+    let failed = |source| LabError::Io { what: format!("write {}", path.display()), source };
+    Ok(fs::write(path, text).map_err(failed)?)
+}
