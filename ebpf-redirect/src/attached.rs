@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::{Error, Mode, PROGRAM_NAME, Result, sys};
 
@@ -43,27 +44,39 @@ pub fn attached(ifindex: u32) -> Result<Option<AttachedProgram>> {
     Ok(Some(AttachedProgram { id, ours: name == PROGRAM_NAME, name, mode, via_link }))
 }
 
+/// How long a link may take to go after its last holder: somebody who lists links holds each for a moment.
+const LINK_TIMEOUT: Duration = Duration::from_millis(300);
+const LINK_PAUSE: Duration = Duration::from_millis(2);
+
 /// Removes what an earlier life of ours has left on a device. Returns what was removed.
 ///
 /// # Errors
 /// [`Error::Foreign`] when the program is not ours, [`Error::InUse`] when a running process holds it.
 pub fn remove_stale(ifindex: u32) -> Result<Option<AttachedProgram>> {
-    let Some(there) = attached(ifindex)? else { return Ok(None) };
-    if !there.ours {
-        return Err(Error::Foreign { ifindex, name: there.name, id: there.id });
-    }
-    match link_of(ifindex, there.id) {
-        Some(link) => detach_link(ifindex, &link)?,
-        None => {
-            let flags = match there.mode {
-                Mode::Native => libbpf_sys::XDP_FLAGS_DRV_MODE,
-                Mode::Generic => libbpf_sys::XDP_FLAGS_SKB_MODE,
-            };
-            let done = sys::xdp_detach(ifindex, flags);
-            done.map_err(|source| Error::System { step: "detach a stale XDP program", source })?;
+    let deadline = Instant::now() + LINK_TIMEOUT;
+    loop {
+        let Some(there) = attached(ifindex)? else { return Ok(None) };
+        if !there.ours {
+            return Err(Error::Foreign { ifindex, name: there.name, id: there.id });
+        }
+        match remove(ifindex, &there) {
+            Ok(()) => return Ok(Some(there)),
+            Err(why) if Instant::now() >= deadline => return Err(why),
+            Err(_) => std::thread::sleep(LINK_PAUSE),
         }
     }
-    Ok(Some(there))
+}
+
+fn remove(ifindex: u32, there: &AttachedProgram) -> Result<()> {
+    if let Some(link) = link_of(ifindex, there.id) {
+        return detach_link(ifindex, &link);
+    }
+    let flags = match there.mode {
+        Mode::Native => libbpf_sys::XDP_FLAGS_DRV_MODE,
+        Mode::Generic => libbpf_sys::XDP_FLAGS_SKB_MODE,
+    };
+    let done = sys::xdp_detach(ifindex, flags);
+    done.map_err(|source| Error::System { step: "detach a stale XDP program", source })
 }
 
 /// A link that nobody holds does not exist, unless it is pinned: then it is taken off by force.

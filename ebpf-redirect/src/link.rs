@@ -79,6 +79,15 @@ impl Link {
         if info.ifindex == 0 { Err(Error::Defunct) } else { Ok(info.ifindex) }
     }
 
+    /// Takes the program off the device now, whoever else holds the link. Without this it goes with the last holder.
+    ///
+    /// # Errors
+    /// When the kernel refuses. A device that is gone is none.
+    pub fn detach(self) -> Result<()> {
+        let done = sys::link_detach(self.fd.as_fd());
+        done.map_err(|source| Error::System { step: "detach an XDP link", source })
+    }
+
     /// Gives the file descriptor away, to be kept or sent to another process.
     pub fn into_owned_fd(self) -> OwnedFd {
         self.fd

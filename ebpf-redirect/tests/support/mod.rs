@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::ffi::{CStr, c_int};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Command;
@@ -193,22 +194,18 @@ pub(crate) fn pin(object: &impl AsRawFd, path: &CStr) {
     assert_eq!(done, 0, "{}", io::Error::from_raw_os_error(-done));
 }
 
-/// Runs a program once on a packet, without a device. Returns what it returned.
-pub(crate) fn test_run(program: &impl AsRawFd, packet: &[u8], meta_bytes: u32) -> io::Result<u32> {
-    let context =
-        libbpf_sys::xdp_md { data: meta_bytes, data_end: packet.len() as u32, ..Default::default() };
-    let mut options = libbpf_sys::bpf_test_run_opts {
-        sz: size_of::<libbpf_sys::bpf_test_run_opts>() as libbpf_sys::size_t,
-        data_in: packet.as_ptr().cast(),
-        data_size_in: packet.len() as u32,
-        ctx_in: (&raw const context).cast(),
-        ctx_size_in: size_of::<libbpf_sys::xdp_md>() as u32,
-        repeat: 1,
-        ..Default::default()
-    };
-    // SAFETY: the options lead to a packet and a context of the lengths they state, which outlive the call.
-    let done = unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut options) };
-    if done < 0 { Err(io::Error::from_raw_os_error(-done)) } else { Ok(options.retval) }
+/// Makes a device without Ethernet headers; what is written to the file comes in by it.
+pub(crate) fn tun(name: &str) -> File {
+    let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun").expect("/dev/net/tun");
+    // SAFETY: integers, and a union of integers and a pointer that may be null.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, octet) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *place = octet.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
+    // SAFETY: the kernel reads the request, and writes the name into it.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) });
+    file
 }
 
 fn check(result: c_int) {

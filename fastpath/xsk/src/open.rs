@@ -70,13 +70,17 @@ impl OpenedPort {
 
     /// Closes a port whose queues are all here, in the order that loses nothing: sockets out of the program, sockets
     /// closed, program off the device, device as before. Returns every frame.
+    ///
+    /// The program goes even if somebody else holds the link. A daemon that only restarts must not call this: it
+    /// drops the parts, and the program stays and drops frames.
     pub fn close(self) -> Vec<Frame> {
         for queue in &self.report.queues {
             // The kernel does it anyway when the socket is closed; this is only earlier.
             let _ = self.program.clear_socket(queue.queue);
         }
         let frames = self.queues.into_iter().flat_map(Port::close).collect();
-        drop(self.link);
+        // A device that is gone has no program.
+        let _ = self.link.detach();
         // A device that is gone needs nothing put back.
         let _ = self.prepared.restore();
         frames
@@ -129,10 +133,14 @@ impl Opening<'_> {
         for mode in self.spec.modes.iter().copied() {
             match self.open_in(mode, &mut attachment) {
                 Ok(bound) => return self.finish(mode, attachment, bound, tried, prepared, device_queues),
-                Err(why) if is_final(&why) => return Err(why),
+                Err(why) if is_final(&why) => {
+                    give_up(attachment);
+                    return Err(why);
+                }
                 Err(why) => tried.push(format!("{mode}: {why}")),
             }
         }
+        give_up(attachment);
         Err(Error::NoMode { device: self.spec.device.name().to_owned(), tried })
     }
 
@@ -166,7 +174,9 @@ impl Opening<'_> {
             }
             // Both modes at once are refused by the kernel: the old link goes first.
             there => {
-                drop(there);
+                if let Some(there) = there {
+                    there.link.detach().map_err(|why| self.redirect(why))?;
+                }
                 let link = ze_redirect::attach(&self.program, self.spec.device.ifindex(), wanted);
                 Attachment { link: link.map_err(|why| self.redirect(why))?, mode: wanted, adopted: false }
             }
@@ -278,6 +288,14 @@ impl Opening<'_> {
 
     fn queue_failed(&self, queue: u32, why: Why) -> Error {
         Error::Queue { device: self.spec.device.name().to_owned(), queue, step: why.step(), why }
+    }
+}
+
+/// Takes our program off a device that could not be opened. One that was there before stays: it keeps the door shut.
+fn give_up(attachment: Option<Attachment>) {
+    if let Some(Attachment { link, adopted: false, .. }) = attachment {
+        // A device that is gone has no program.
+        let _ = link.detach();
     }
 }
 

@@ -30,8 +30,16 @@ pub struct Umem {
 /// Sockets by the registration they belong to.
 #[derive(Debug, Default)]
 struct Registrations {
-    zero_copy: Vec<Weak<Socket>>,
-    copy: Vec<Weak<Socket>>,
+    zero_copy: Vec<Member>,
+    copy: Vec<Member>,
+}
+
+/// A socket that was bound, and may be gone.
+#[derive(Debug)]
+struct Member {
+    ifindex: u32,
+    queue: u32,
+    socket: Weak<Socket>,
 }
 
 /// What to bind.
@@ -68,17 +76,20 @@ impl Umem {
         let members = registrations.of_mode(request.zero_copy);
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
-            let with = members.iter().find_map(Weak::upgrade);
+            members.retain(|member| member.socket.strong_count() > 0);
+            // Not a socket of the same queue: sharing with that means sharing its rings, which is another thing.
+            let mut others = members.iter().filter(|member| !member.is_at(request));
+            let with = others.find_map(|member| member.socket.upgrade());
             match self.attempt(request, with.as_deref()) {
                 Ok(bound) => {
-                    members.retain(|member| member.strong_count() > 0);
-                    members.push(Arc::downgrade(&bound.socket));
+                    let socket = Arc::downgrade(&bound.socket);
+                    members.push(Member { ifindex: request.ifindex, queue: request.queue, socket });
                     return Ok(bound);
                 }
                 // Its device has gone, and the kernel has unbound it: the next one, or a registration of our own.
                 Err(why) if with.is_some() && why.errno() == Errno::BADF => {
                     let gone = with.as_ref().map(Arc::downgrade);
-                    members.retain(|member| gone.as_ref().is_none_or(|gone| !gone.ptr_eq(member)));
+                    members.retain(|member| gone.as_ref().is_none_or(|gone| !gone.ptr_eq(&member.socket)));
                 }
                 Err(why) if why.errno() == Errno::BUSY && Instant::now() < deadline => {
                     std::thread::sleep(BUSY_PAUSE);
@@ -114,8 +125,14 @@ impl Umem {
 }
 
 impl Registrations {
-    fn of_mode(&mut self, zero_copy: bool) -> &mut Vec<Weak<Socket>> {
+    fn of_mode(&mut self, zero_copy: bool) -> &mut Vec<Member> {
         if zero_copy { &mut self.zero_copy } else { &mut self.copy }
+    }
+}
+
+impl Member {
+    fn is_at(&self, request: &Request<'_>) -> bool {
+        self.ifindex == request.ifindex && self.queue == request.queue
     }
 }
 

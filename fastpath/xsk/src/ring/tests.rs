@@ -146,7 +146,7 @@ mod plain {
     fn indices_that_make_no_sense_stay_inside_the_ring() {
         let (mut producer, mut consumer, memory) = ring(4, 0);
         memory.consumer.store(77, Ordering::Release);
-        assert_eq!(producer.free(4), 0);
+        assert_eq!(producer.free(5), 0);
         memory.producer.store(1_000, Ordering::Release);
         assert_eq!(consumer.ready(4), 4);
         assert_eq!(consumer.read(), Some(0));

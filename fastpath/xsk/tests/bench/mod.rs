@@ -1,0 +1,95 @@
+//! Frames, ports and a trivial worker for the tests of ports.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ze_graph::{Arena, Batch, Frame, FramePool, Port};
+use ze_packet::{MacAddr, PortId};
+use ze_xsk::{BindMode, Device, OpenedPort, PortSpec, Umem, open_port};
+
+/// Our address on every port of these tests.
+pub(crate) const OURS: MacAddr = MacAddr([0x02, 0, 0, 0, 0, 1]);
+
+/// An arena and its frames, of which none may get lost.
+pub(crate) struct Bench {
+    pub(crate) umem: Umem,
+    pub(crate) frames: Vec<Frame>,
+    chunks: usize,
+}
+
+impl Bench {
+    pub(crate) fn new(chunks: u32) -> Self {
+        let (arena, frames) = Arena::allocate(chunks, false).expect("memory");
+        Self { umem: Umem::new(Arc::new(arena)), frames, chunks: chunks as usize }
+    }
+
+    pub(crate) fn arena(&self) -> Arc<Arena> {
+        Arc::clone(self.umem.arena())
+    }
+
+    /// Opens a device with small rings and the given modes.
+    pub(crate) fn open(&mut self, device: &str, modes: &[BindMode]) -> ze_xsk::Result<OpenedPort> {
+        let mut spec = spec(device);
+        spec.modes = modes.to_vec();
+        open_port(spec, &self.umem, &mut self.frames)
+    }
+
+    /// Takes what is left of a pool.
+    pub(crate) fn reclaim(&mut self, mut pool: FramePool) {
+        while let Some(frame) = pool.take() {
+            self.frames.push(frame);
+        }
+    }
+
+    /// All frames, each once.
+    pub(crate) fn assert_complete(&self) {
+        let seen: HashSet<u32> = self.frames.iter().map(Frame::index).collect();
+        assert_eq!((self.frames.len(), seen.len()), (self.chunks, self.chunks), "frames are lost or doubled");
+    }
+}
+
+/// A port with rings of 64.
+pub(crate) fn spec(device: &str) -> PortSpec {
+    let device = Device::by_name(device).expect("the device");
+    let mut spec = PortSpec::new(PortId(device.ifindex() as u16), device);
+    spec.fill_frames = 64;
+    spec.transmit_frames = 64;
+    spec.macs = vec![OURS];
+    spec
+}
+
+/// Receives what waits on a queue; the packets, and their frames back to the pool.
+pub(crate) fn receive(port: &mut dyn Port, arena: &Arena, pool: &mut FramePool) -> Vec<Vec<u8>> {
+    let mut batch = Batch::new();
+    port.receive(arena, &mut batch);
+    let mut packets = vec![];
+    batch.drain(|frame| {
+        assert_eq!(arena.meta(&frame).rx_port, port.id());
+        packets.push(arena.packet(&frame).to_vec());
+        pool.give(frame);
+    });
+    port.refill(pool, 0);
+    port.wake();
+    packets
+}
+
+/// One direction of a wire: everything that comes by `from` leaves by `to`.
+pub(crate) fn forward(
+    arena: &Arena,
+    from: &mut dyn Port,
+    to: &mut dyn Port,
+    waiting: &mut Vec<Frame>,
+    pool: &mut FramePool,
+) -> usize {
+    let mut batch = Batch::new();
+    let count = from.receive(arena, &mut batch);
+    batch.drain(|frame| waiting.push(frame));
+    to.transmit(arena, waiting);
+    to.wake();
+    to.complete(pool);
+    from.refill(pool, 0);
+    from.wake();
+    count
+}
