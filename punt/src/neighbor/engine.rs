@@ -193,6 +193,13 @@ impl Engine {
         }
     }
 
+    /// Forgets one learned neighbour.
+    pub fn flush_one(&mut self, interface: InterfaceId, address: IpAddr, now: Instant) {
+        let key = (interface, address);
+        self.discard_held(key);
+        self.apply(key, Event::Purged, None, now);
+    }
+
     /// Every neighbour, ordered by interface and address.
     pub fn snapshot(&self, now: Instant) -> impl Iterator<Item = Neighbor> + '_ {
         self.table.iter().map(move |(&(interface, address), entry)| Neighbor {

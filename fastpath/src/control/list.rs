@@ -1,0 +1,262 @@
+//! What there is, as the API lists it.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ipnet::IpNet;
+use ze_fib::Target;
+use ze_fib::writer::{NexthopSpec, RouteSource};
+use ze_packet::{MacAddr, NexthopId, VrfId};
+use ze_proto::{address, v1};
+use ze_punt::neighbor::{Neighbor, State};
+
+use super::objects::{OwnerId, Owned};
+use super::{Control, DEFAULT_VRF};
+
+impl Control {
+    /// The daemon itself.
+    pub fn info(&self) -> v1::Info {
+        v1::Info {
+            version: env!("CARGO_PKG_VERSION").into(),
+            instance: self.facts.instance,
+            uptime_ms: self.began.elapsed().as_millis() as u64,
+            pid: std::process::id(),
+            tsc_hz: ze_graph::clock::hertz(),
+            umem_pages: self.arena.pages().to_string(),
+            umem_frames: self.arena.chunks(),
+            umem_bytes: self.arena.len_bytes() as u64,
+            idle_mode: self.facts.idle.to_string(),
+            worker_cores: self.workers.iter().map(|w| w.core as u32).collect(),
+            punt_namespace: self.facts.punt_namespace.clone(),
+            warnings: self.facts.warnings.clone(),
+        }
+    }
+
+    /// All interfaces.
+    pub fn list_interfaces(&self) -> Vec<v1::InterfaceState> {
+        self.objects.interfaces.iter().filter_map(|(name, owned)| self.interface_state(name, owned)).collect()
+    }
+
+    fn interface_state(
+        &self,
+        name: &str,
+        owned: &Owned<super::objects::InterfaceObject>,
+    ) -> Option<v1::InterfaceState> {
+        let id = *self.ids.interfaces.get(name)?;
+        let spec = self.fib.interface(id)?;
+        let object = &owned.value;
+        let [rx, tx, punt, inject] = self.interface_traffic(id);
+        let of_interface = self.objects.addresses.iter().filter(|((interface, _), _)| interface == name);
+        let addresses = of_interface.map(|((_, a), len)| v1::Address {
+            interface: name.into(),
+            address: address::to_bytes(*a),
+            prefix_len: u32::from(len.value),
+        });
+        let state = if spec.up {
+            v1::LinkState::Up
+        } else if object.admin_down {
+            v1::LinkState::Down
+        } else {
+            self.ports.link_state(&object.port)
+        };
+        let representor = self.representors.present.get(&id);
+        Some(v1::InterfaceState {
+            interface: Some(v1::Interface {
+                name: name.into(),
+                port: object.port.clone(),
+                vlan: u32::from(object.vlan),
+                vrf: object.vrf.clone(),
+                mtu: object.mtu.map_or(0, u32::from),
+                mac: object.mac.map_or_else(Vec::new, |mac| mac.0.to_vec()),
+                admin_down: object.admin_down,
+                description: object.description.clone(),
+            }),
+            owner: self.objects.owner_name(owned.owner).into(),
+            state: state.into(),
+            mtu: u32::from(spec.mtu),
+            mac: spec.mac.0.to_vec(),
+            addresses: addresses.collect(),
+            link_local: mac_link_local(spec.mac),
+            namespace: representor.map_or_else(String::new, |r| r.netns.clone()),
+            index: u32::from(id.0),
+            rx: Some(rx),
+            tx: Some(tx),
+            punt: Some(punt),
+            inject: Some(inject),
+            message: self.representors.errors.get(&id).cloned().unwrap_or_default(),
+        })
+    }
+
+    /// All VRFs, the default one first.
+    pub fn list_vrfs(&self) -> Vec<v1::VrfState> {
+        let named = self.objects.vrfs.iter().map(|(name, o)| (name.as_str(), self.objects.owner_name(o.owner)));
+        let state = |(name, owner): (&str, &str)| {
+            let id = self.vrf_id(name)?;
+            let (routes4, routes6) = self.fib.route_counts(id);
+            let base = &self.facts.punt_namespace;
+            Some(v1::VrfState {
+                name: name.into(),
+                owner: owner.into(),
+                routes4,
+                routes6,
+                lookup_bytes: self.fib.vrf_memory(id).lookup_bytes,
+                namespace: if name == DEFAULT_VRF { base.clone() } else { format!("{base}-{name}") },
+            })
+        };
+        std::iter::once((DEFAULT_VRF, "")).chain(named).filter_map(state).collect()
+    }
+
+    /// Routes in the order of VRF and prefix.
+    ///
+    /// # Errors
+    /// When there is no such VRF.
+    pub fn list_routes(&self, vrf: &str, family: u32) -> Result<Vec<v1::RouteEntry>, String> {
+        let vrfs: Vec<VrfId> = match vrf {
+            "" => self.list_vrfs().iter().filter_map(|v| self.vrf_id(&v.name)).collect(),
+            name => vec![self.vrf_id(name).ok_or_else(|| format!("there is no VRF '{name}'"))?],
+        };
+        let of_family = |prefix: &IpNet| match family {
+            4 => prefix.addr().is_ipv4(),
+            6 => prefix.addr().is_ipv6(),
+            _ => true,
+        };
+        let mut out = Vec::new();
+        for vrf in vrfs {
+            let mut routes: Vec<_> = self.fib.routes(vrf).filter(|(prefix, ..)| of_family(prefix)).collect();
+            routes.sort_by_key(|(prefix, source, ..)| (prefix.addr().is_ipv6(), *prefix, *source));
+            let entry = |(prefix, source, target, active)| self.route_entry(vrf, prefix, source, target, active);
+            out.extend(routes.into_iter().map(entry));
+        }
+        Ok(out)
+    }
+
+    /// The route that a destination takes.
+    ///
+    /// # Errors
+    /// When there is no such VRF.
+    pub fn lookup_route(&self, vrf: &str, address: IpAddr) -> Result<Option<v1::RouteEntry>, String> {
+        let vrf = if vrf.is_empty() { DEFAULT_VRF } else { vrf };
+        let id = self.vrf_id(vrf).ok_or_else(|| format!("there is no VRF '{vrf}'"))?;
+        let found = self.fib.longest_match(id, address);
+        Ok(found.map(|(prefix, source, target)| self.route_entry(id, prefix, source, target, true)))
+    }
+
+    fn route_entry(
+        &self,
+        vrf: VrfId,
+        prefix: IpNet,
+        source: RouteSource,
+        target: Target,
+        active: bool,
+    ) -> v1::RouteEntry {
+        let owner = match source {
+            RouteSource::Local => "local",
+            RouteSource::Connected => "connected",
+            RouteSource::Neighbor => "neighbor",
+            RouteSource::Owner(number) => self.objects.owner_name(OwnerId(number)),
+        };
+        let members = self.fib.members(target);
+        v1::RouteEntry {
+            vrf: self.vrf_name(vrf).into(),
+            prefix: address::to_bytes(prefix.addr()),
+            prefix_len: u32::from(prefix.prefix_len()),
+            owner: owner.into(),
+            nexthops: members.iter().map(|(id, weight)| self.nexthop_state(*id, *weight)).collect(),
+            active,
+        }
+    }
+
+    pub(super) fn nexthop_state(&self, id: NexthopId, weight: u8) -> v1::NexthopState {
+        let mut state = v1::NexthopState {
+            weight: u32::from(weight),
+            traffic: Some(self.nexthop_traffic(id)),
+            index: id.0,
+            ..v1::NexthopState::default()
+        };
+        let Some(spec) = self.fib.nexthop(id) else { return state };
+        state.interface = spec.interface().map_or_else(String::new, |i| self.interface_name(i).to_owned());
+        state.kind = match spec {
+            NexthopSpec::Gateway(_, gateway) => {
+                state.gateway = address::to_bytes(*gateway);
+                let mac = self.fib.neighbor_behind(id).and_then(|(_, _, mac)| mac);
+                state.mac = mac.map_or_else(Vec::new, |mac| mac.0.to_vec());
+                if mac.is_some() { "adjacency" } else { "unresolved" }
+            }
+            NexthopSpec::Interface(_) => "glean",
+            NexthopSpec::Local(_) => "local",
+            NexthopSpec::SubnetBroadcast(_) => "broadcast",
+            NexthopSpec::Blackhole => "blackhole",
+            NexthopSpec::Unreachable => "unreachable",
+            NexthopSpec::Prohibit => "prohibit",
+        }
+        .into();
+        state
+    }
+
+    /// Neighbours of one interface or all.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn list_neighbors(&self, interface: &str) -> Result<Vec<v1::NeighborEntry>, String> {
+        let wanted = match interface {
+            "" => None,
+            name => Some(*self.ids.interfaces.get(name).ok_or_else(|| no_interface(name))?),
+        };
+        let all = self.neighbors.snapshot(Instant::now());
+        let of_interface = all.filter(|n| wanted.is_none_or(|id| n.interface == id));
+        Ok(of_interface.map(|neighbor| self.neighbor_entry(&neighbor)).collect())
+    }
+
+    fn neighbor_entry(&self, neighbor: &Neighbor) -> v1::NeighborEntry {
+        let name = self.interface_name(neighbor.interface);
+        let owner = self.objects.neighbors.get(&(name.to_owned(), neighbor.address));
+        let state = match neighbor.state {
+            State::Incomplete => "incomplete",
+            State::Reachable => "reachable",
+            State::Stale => "stale",
+            State::Delay => "delay",
+            State::Probe => "probe",
+            State::Failed => "failed",
+            State::Permanent => "permanent",
+        };
+        v1::NeighborEntry {
+            interface: name.into(),
+            address: address::to_bytes(neighbor.address),
+            mac: neighbor.mac.map_or_else(Vec::new, |mac| mac.0.to_vec()),
+            state: state.into(),
+            age_ms: neighbor.age.as_millis() as u64,
+            held: neighbor.held as u32,
+            owner: owner.map_or_else(String::new, |o| self.objects.owner_name(o.owner).into()),
+        }
+    }
+
+    /// Forgets learned neighbours. Returns how many.
+    ///
+    /// # Errors
+    /// When there is no such interface, or a single address is asked for that is not known.
+    pub fn flush_neighbors(&mut self, interface: &str, one: Option<IpAddr>) -> Result<u64, String> {
+        let wanted = match interface {
+            "" => None,
+            name => Some(*self.ids.interfaces.get(name).ok_or_else(|| no_interface(name))?),
+        };
+        let now = Instant::now();
+        let concerned = |n: &Neighbor| {
+            !n.is_static && wanted.is_none_or(|id| n.interface == id) && one.is_none_or(|a| n.address == a)
+        };
+        let found: Vec<_> = self.neighbors.snapshot(now).filter(concerned).collect();
+        match one {
+            None => self.neighbors.flush(wanted, now),
+            Some(_) => found.iter().for_each(|n| self.neighbors.flush_one(n.interface, n.address, now)),
+        }
+        self.settle();
+        Ok(found.len() as u64)
+    }
+}
+
+fn no_interface(name: &str) -> String {
+    format!("there is no interface '{name}'")
+}
+
+fn mac_link_local(mac: MacAddr) -> Vec<u8> {
+    if mac == MacAddr::ZERO { Vec::new() } else { mac.link_local().octets().to_vec() }
+}

@@ -1,0 +1,26 @@
+//! `ze-fastpath`: see `--help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use ze_fastpath::args::Args;
+use ze_fastpath::{daemon, supervise};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = match EnvFilter::try_new(&args.log) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("ze-fastpath: --log '{}': {error}", args.log);
+            return ExitCode::from(2);
+        }
+    };
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    supervise::follow_supervisor();
+    let result = if args.no_supervisor { daemon::run(&args) } else { supervise::supervise() };
+    result.unwrap_or_else(|error| {
+        eprintln!("ze-fastpath: {error:#}");
+        ExitCode::FAILURE
+    })
+}
