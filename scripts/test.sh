@@ -34,7 +34,7 @@ times=()
 count_harness() {
     local p f i s
     read -r p f i < <(awk '/^test result: / { p += $4; f += $6; i += $8 } END { print p + 0, f + 0, i + 0 }' "$1")
-    s=$(grep -c '^SKIPPED' "$1")
+    s=$(grep -c 'SKIPPED: ' "$1")
     add "$((p - s))" "$f" "$((i + s))"
 }
 
@@ -43,7 +43,7 @@ count_nextest() {
     local report=$1 log=$2 run bad s i
     run=$(sed -n 's/.*<testsuites [^>]*tests="\([0-9]*\)".*/\1/p' "$report")
     bad=$(sed -n 's/.*<testsuites [^>]*failures="\([0-9]*\)" errors="\([0-9]*\)".*/\1+\2/p' "$report")
-    s=$(awk '/<testcase / { here = 0 } /SKIPPED/ && !here { here = 1; n++ } END { print n + 0 }' "$report")
+    s=$(awk '/<testcase / { here = 0 } /SKIPPED: / && !here { here = 1; n++ } END { print n + 0 }' "$report")
     i=$(sed -n 's/.* tests\{0,1\} run: .* \([0-9]*\) skipped.*/\1/p' "$log" | tail -n 1)
     add "$((${run:-0} - (${bad:-0}) - s))" "$((${bad:-0}))" "$((s + ${i:-0}))"
 }
@@ -171,7 +171,7 @@ done
 
 printf '\nTime by stage:\n'
 printf '  %s\n' "${times[@]}"
-grep -h '^ *SKIPPED\|>SKIPPED' "$logs"/*.log "$logs"/*.xml 2>/dev/null | sort | uniq -c
+grep -ho 'SKIPPED: .*' "$logs"/*.log "$logs"/*.xml 2>/dev/null | sort | uniq -c
 [ ${#failures[@]} = 0 ] || printf 'Failed stages: %s. Logs: %s\n' "${failures[*]}" "$logs"
 [ -z "${ZE_TEST_COUNTS-}" ] || echo "$passed $failed $skipped" >"$ZE_TEST_COUNTS"
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
