@@ -63,7 +63,8 @@ impl Dataplane for Api {
         let request = request.into_inner();
         let books = self.control.ask(|control| control.books()).await?;
         // On a copy, off the control thread: a large verification delays nobody.
-        let refusals = tokio::task::spawn_blocking(move || verify(&books, &request.owner, &request.operations));
+        let refusals =
+            tokio::task::spawn_blocking(move || verify(&books, &request.owner, &request.operations));
         let refusals = refusals.await.map_err(|e| Status::internal(e.to_string()))?;
         Ok(Response::new(v1::VerifyReply { refusals }))
     }
@@ -72,7 +73,10 @@ impl Dataplane for Api {
         Ok(Response::new(self.control.ask(|control| control.info()).await?))
     }
 
-    async fn list_ports(&self, _: Request<v1::ListPortsRequest>) -> Result<Response<v1::ListPortsReply>, Status> {
+    async fn list_ports(
+        &self,
+        _: Request<v1::ListPortsRequest>,
+    ) -> Result<Response<v1::ListPortsReply>, Status> {
         let ports = self.control.ask(|control| control.list_ports()).await?;
         Ok(Response::new(v1::ListPortsReply { ports }))
     }
@@ -85,7 +89,10 @@ impl Dataplane for Api {
         Ok(Response::new(v1::ListInterfacesReply { interfaces }))
     }
 
-    async fn list_vrfs(&self, _: Request<v1::ListVrfsRequest>) -> Result<Response<v1::ListVrfsReply>, Status> {
+    async fn list_vrfs(
+        &self,
+        _: Request<v1::ListVrfsRequest>,
+    ) -> Result<Response<v1::ListVrfsReply>, Status> {
         let vrfs = self.control.ask(|control| control.list_vrfs()).await?;
         Ok(Response::new(v1::ListVrfsReply { vrfs }))
     }
@@ -96,7 +103,9 @@ impl Dataplane for Api {
     ) -> Result<Response<Self::ListRoutesStream>, Status> {
         let v1::ListRoutesRequest { vrf, family } = request.into_inner();
         if !matches!(family, 0 | 4 | 6) {
-            return Err(Status::invalid_argument(format!("{family} is no address family (4, 6, or 0 for both)")));
+            return Err(Status::invalid_argument(format!(
+                "{family} is no address family (4, 6, or 0 for both)"
+            )));
         }
         let routes = self.control.ask(move |control| control.list_routes(&vrf, family)).await?;
         Ok(Response::new(all(routes.map_err(Status::not_found)?)))
@@ -148,9 +157,9 @@ impl Dataplane for Api {
             ms if (least..=most).contains(&ms) => ms,
             ms => return Err(Status::invalid_argument(format!("{ms} ms; {least} to {most} are possible"))),
         };
-        let ticks = tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(Duration::from_millis(
-            u64::from(interval),
-        )));
+        let ticks = tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(
+            Duration::from_millis(u64::from(interval)),
+        ));
         let control = self.control.clone();
         let stats = ticks.then(move |_| {
             let control = control.clone();
@@ -166,19 +175,25 @@ impl Dataplane for Api {
         // Subscribed before the present state is read, so that nothing falls between.
         let later = BroadcastStream::new(self.control.watch());
         let ports = self.control.ask(|control| control.list_ports()).await?;
-        let now = ports.into_iter().map(|port| Ok(v1::Event { at_ns: 0, event: Some(v1::event::Event::Port(port)) }));
+        let now = ports
+            .into_iter()
+            .map(|port| Ok(v1::Event { at_ns: 0, event: Some(v1::event::Event::Port(port)) }));
         let later = later.map(|event| event.map_err(|lag| Status::data_loss(lag.to_string())));
         Ok(Response::new(Box::pin(futures::stream::iter(now).chain(later))))
     }
 
     async fn trace(&self, request: Request<v1::TraceRequest>) -> Result<Response<Self::TraceStream>, Status> {
         let v1::TraceRequest { filter, packets, timeout_ms } = request.into_inner();
-        let filter: Filter = filter.parse().map_err(|e: ze_acl::ParseError| Status::invalid_argument(e.to_string()))?;
+        let filter: Filter =
+            filter.parse().map_err(|e: ze_acl::ParseError| Status::invalid_argument(e.to_string()))?;
         let packets = if packets == 0 { TRACE_PACKETS } else { packets };
         if packets > PACKETS_MAX {
-            return Err(Status::invalid_argument(format!("{packets} packets; 1 to {PACKETS_MAX} are possible")));
+            return Err(Status::invalid_argument(format!(
+                "{packets} packets; 1 to {PACKETS_MAX} are possible"
+            )));
         }
-        let timeout_ms = if timeout_ms == 0 { TRACE_TIMEOUT_MS } else { timeout_ms.min(TRACE_TIMEOUT_MAX_MS) };
+        let timeout_ms =
+            if timeout_ms == 0 { TRACE_TIMEOUT_MS } else { timeout_ms.min(TRACE_TIMEOUT_MAX_MS) };
         let begun = self.control.ask(move |control| control.begin_trace(&filter, packets as u16)).await?;
         let (number, events) = begun.map_err(|e| match e {
             TraceError::Busy => Status::resource_exhausted(e.to_string()),
@@ -260,7 +275,9 @@ impl Session {
         use v1::program_request::Body;
         match (request.body, self.owner) {
             (Some(Body::Hello(hello)), None) => self.hello(batch, hello).await,
-            (Some(Body::Hello(_)), Some(_)) => Err(Status::failed_precondition("a second Hello on this stream")),
+            (Some(Body::Hello(_)), Some(_)) => {
+                Err(Status::failed_precondition("a second Hello on this stream"))
+            }
             (_, None) => Err(Status::failed_precondition("the first message of a stream is a Hello")),
             (Some(Body::Operations(operations)), Some(owner)) => {
                 self.apply(batch, owner, operations.operations).await

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     supervise::follow_supervisor();
-    let result = if args.no_supervisor { daemon::run(&args) } else { supervise::supervise() };
+    let result = if args.no_supervisor { daemon::run(&args) } else { supervise::supervise(&args.run_dir) };
     result.unwrap_or_else(|error| {
         eprintln!("ze-fastpath: {error:#}");
         ExitCode::FAILURE

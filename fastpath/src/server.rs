@@ -42,10 +42,12 @@ impl Socket {
             }
             Ok(()) | Err(_) => {}
         }
-        let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        let listener =
+            UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
         fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
         if let Some(gid) = group_id(group)? {
-            chown(path, None, Some(gid)).with_context(|| format!("cannot give {} to its group", path.display()))?;
+            chown(path, None, Some(gid))
+                .with_context(|| format!("cannot give {} to its group", path.display()))?;
         }
         Ok(Self { listener, path: path.to_owned() })
     }
@@ -72,7 +74,8 @@ pub fn tls(args: &Args) -> Result<Option<(std::net::SocketAddr, ServerTlsConfig)
     };
     let identity = Identity::from_pem(read(&args.tls_cert, "--tls-cert")?, read(&args.tls_key, "--tls-key")?);
     let authority = Certificate::from_pem(read(&args.tls_client_ca, "--tls-client-ca")?);
-    let config = ServerTlsConfig::new().identity(identity).client_ca_root(authority).client_auth_optional(false);
+    let config =
+        ServerTlsConfig::new().identity(identity).client_ca_root(authority).client_auth_optional(false);
     Ok(Some((address, config)))
 }
 

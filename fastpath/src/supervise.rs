@@ -5,8 +5,8 @@
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ type Store = Vec<(String, OwnedFd)>;
 
 struct Supervisor {
     socket: AsyncFd<UnixDatagram>,
-    address: String,
+    path: PathBuf,
     store: Store,
     ready: bool,
 }
@@ -42,11 +42,11 @@ struct Supervisor {
 ///
 /// # Errors
 /// When the child can not be started at all.
-pub fn supervise() -> Result<ExitCode> {
+pub fn supervise(run_dir: &Path) -> Result<ExitCode> {
     // A name of its own, so that who kills "ze-fastpath" by name kills the daemon and sees it come back.
     let _ = nix::sys::prctl::set_name(c"ze-supervisor");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { Supervisor::open()?.run().await })
+    runtime.block_on(async { Supervisor::open(run_dir)?.run().await })
 }
 
 /// In the child: end when the supervisor does, so that nothing is left behind.
@@ -62,14 +62,17 @@ pub fn follow_supervisor() {
 }
 
 impl Supervisor {
-    fn open() -> Result<Self> {
-        let address = format!("ze-notify-{}", std::process::id());
-        let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&address)?)
-            .context("cannot make the notify socket")?;
+    fn open(run_dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(run_dir).with_context(|| format!("cannot use {}", run_dir.display()))?;
+        let path = run_dir.join(format!("notify-{}.sock", std::process::id()));
+        let socket = UnixDatagram::bind(&path).with_context(|| format!("cannot make {}", path.display()))?;
         socket.set_nonblocking(true)?;
-        #[expect(deprecated, reason = "its replacement is unsafe; what is watched is owned here and stays open")]
+        #[expect(
+            deprecated,
+            reason = "its replacement is unsafe; what is watched is owned here and stays open"
+        )]
         let socket = AsyncFd::new(socket)?;
-        Ok(Self { socket, address, store: Vec::new(), ready: false })
+        Ok(Self { socket, path, store: Vec::new(), ready: false })
     }
 
     async fn run(mut self) -> Result<ExitCode> {
@@ -98,7 +101,7 @@ impl Supervisor {
         command.arg("-c").arg("LISTEN_PID=$$ exec \"$0\" \"$@\"").arg(std::env::current_exe()?);
         command.args(std::env::args_os().skip(1)).arg("--no-supervisor");
         command.env(SUPERVISOR_ENV, std::process::id().to_string());
-        command.env("NOTIFY_SOCKET", format!("@{}", self.address));
+        command.env("NOTIFY_SOCKET", &self.path);
         command.env("LISTEN_FDS", self.store.len().to_string());
         command.env("LISTEN_FDNAMES", names(&self.store));
         let map = |(at, (_, fd)): (usize, &(String, OwnedFd))| {
@@ -158,6 +161,12 @@ impl Supervisor {
                 self.store.push((name.clone(), fd));
             }
         }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -233,7 +242,8 @@ mod tests {
 
     #[tokio::test]
     async fn descriptors_are_stored_replaced_and_removed_by_name() {
-        let mut supervisor = Supervisor::open().unwrap();
+        let dir = std::env::temp_dir().join(format!("ze-supervise-{}", std::process::id()));
+        let mut supervisor = Supervisor::open(&dir).unwrap();
         let fd = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
         supervisor.obey("FDSTORE=1\nFDNAME=xdp-lan", vec![fd()]);
         supervisor.obey("FDSTORE=1\nFDNAME=xdp-wan", vec![fd()]);
@@ -243,6 +253,9 @@ mod tests {
         assert!(!supervisor.ready);
         supervisor.obey("READY=1", vec![]);
         assert!(supervisor.ready);
+        drop(supervisor);
+        // The socket went with it.
+        std::fs::remove_dir(&dir).unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ze_fib::writer::{Error as FibError, NexthopSpec, RouteSource};
 use ze_packet::VrfId;
 use ze_proto::v1::{self, Reason, operation::Operation};
 
-use super::objects::{self, InterfaceObject, NexthopObject, Objects, OwnerId, Owned, TargetKey};
+use super::objects::{self, InterfaceObject, NexthopObject, Objects, Owned, OwnerId, TargetKey};
 use super::parse::{self, Refused, refuse};
 use super::{Control, Stopping};
 
@@ -164,13 +164,16 @@ impl Control {
 
     /// Gateways without an interface of their own follow what is connected.
     pub(super) fn refresh_gateways(&mut self) {
-        let floating = |object: &NexthopObject| matches!(object, NexthopObject::Gateway { interface: None, .. });
+        let floating =
+            |object: &NexthopObject| matches!(object, NexthopObject::Gateway { interface: None, .. });
         let all: Vec<_> = self
             .objects
             .nexthops
             .iter()
             .filter(|(_, (owned, _))| floating(&owned.value))
-            .filter_map(|(key, (owned, _))| Some((*self.ids.nexthops.get(key)?, self.nexthop_spec(&owned.value))))
+            .filter_map(|(key, (owned, _))| {
+                Some((*self.ids.nexthops.get(key)?, self.nexthop_spec(&owned.value)))
+            })
             .collect();
         for (id, spec) in all {
             if self.fib.nexthop(id) == Some(&spec) {
@@ -189,7 +192,8 @@ impl Control {
         self.objects.check_group(owner, message.key, &members)?;
         let key = (owner, message.key);
         let path = objects::group_path(message.key);
-        let known = |(nexthop, weight): &(u64, u8)| Some((*self.ids.nexthops.get(&(owner, *nexthop))?, *weight));
+        let known =
+            |(nexthop, weight): &(u64, u8)| Some((*self.ids.nexthops.get(&(owner, *nexthop))?, *weight));
         let in_tables: Vec<_> = members.iter().filter_map(known).collect();
         match self.ids.groups.get(&key) {
             Some(id) => self.fib.replace_group(*id, &in_tables).map_err(|e| refused(&path, &e))?,

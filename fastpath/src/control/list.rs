@@ -10,7 +10,7 @@ use ze_packet::{MacAddr, NexthopId, VrfId};
 use ze_proto::{address, v1};
 use ze_punt::neighbor::{Neighbor, State};
 
-use super::objects::{OwnerId, Owned};
+use super::objects::{Owned, OwnerId};
 use super::{Control, DEFAULT_VRF};
 
 impl Control {
@@ -89,7 +89,8 @@ impl Control {
 
     /// All VRFs, the default one first.
     pub fn list_vrfs(&self) -> Vec<v1::VrfState> {
-        let named = self.objects.vrfs.iter().map(|(name, o)| (name.as_str(), self.objects.owner_name(o.owner)));
+        let named =
+            self.objects.vrfs.iter().map(|(name, o)| (name.as_str(), self.objects.owner_name(o.owner)));
         let state = |(name, owner): (&str, &str)| {
             let id = self.vrf_id(name)?;
             let (routes4, routes6) = self.fib.route_counts(id);
@@ -124,7 +125,8 @@ impl Control {
         for vrf in vrfs {
             let mut routes: Vec<_> = self.fib.routes(vrf).filter(|(prefix, ..)| of_family(prefix)).collect();
             routes.sort_by_key(|(prefix, source, ..)| (prefix.addr().is_ipv6(), *prefix, *source));
-            let entry = |(prefix, source, target, active)| self.route_entry(vrf, prefix, source, target, active);
+            let entry =
+                |(prefix, source, target, active)| self.route_entry(vrf, prefix, source, target, active);
             out.extend(routes.into_iter().map(entry));
         }
         Ok(out)

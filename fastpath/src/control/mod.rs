@@ -38,9 +38,9 @@ use ze_proto::v1;
 use ze_punt::neighbor::Engine;
 use ze_worker::WorkerHandle;
 
-use objects::{DEFAULT_VRF, Objects, OwnerId};
-pub use links::{Link, LinkEvent};
 pub use apply::verify;
+pub use links::{Link, LinkEvent};
+use objects::{DEFAULT_VRF, Objects, OwnerId};
 pub use run::{Ended, Parts, Ready};
 pub use trace::{Error as TraceError, PACKETS_MAX};
 

@@ -79,7 +79,8 @@ impl Control {
         let gateways: Vec<_> = self.fib.gateways().collect();
         let mut carried = HashMap::with_capacity(gateways.len());
         for (nexthop, interface, address) in gateways {
-            let of_worker = |w: &ze_worker::WorkerHandle| w.counters.nexthop(nexthop).map_or(0, |t| t.packets.get());
+            let of_worker =
+                |w: &ze_worker::WorkerHandle| w.counters.nexthop(nexthop).map_or(0, |t| t.packets.get());
             let total: u64 = self.workers.iter().map(of_worker).sum();
             let before = self.neighbor_glue.carried.get(&nexthop).copied().unwrap_or(total);
             self.neighbors.in_use(interface, address, total.saturating_sub(before), now);
@@ -90,7 +91,8 @@ impl Control {
     }
 
     fn handle_frame(&mut self, message: &Message, now: Instant) {
-        let Some((header, payload)) = message.packet().split_first_chunk::<{ ethernet::HEADER_BYTES }>() else {
+        let Some((header, payload)) = message.packet().split_first_chunk::<{ ethernet::HEADER_BYTES }>()
+        else {
             self.neighbor_glue.malformed += 1;
             return;
         };

@@ -365,7 +365,12 @@ impl Objects {
     ///
     /// # Errors
     /// Names whose it is.
-    pub fn check_owner<T>(&self, owner: OwnerId, path: &str, there: Option<&Owned<T>>) -> Result<(), Refused> {
+    pub fn check_owner<T>(
+        &self,
+        owner: OwnerId,
+        path: &str,
+        there: Option<&Owned<T>>,
+    ) -> Result<(), Refused> {
         match there {
             Some(there) if there.owner != owner => {
                 let message = format!("belongs to {}", self.owner_name(there.owner));

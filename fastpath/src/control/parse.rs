@@ -24,24 +24,14 @@ pub struct Refused {
 ///
 /// # Errors
 /// Always: that is its purpose.
-pub fn refuse<T>(
-    reason: Reason,
-    path: impl Into<String>,
-    message: impl Into<String>,
-) -> Result<T, Refused> {
+pub fn refuse<T>(reason: Reason, path: impl Into<String>, message: impl Into<String>) -> Result<T, Refused> {
     Err(Refused { path: path.into(), reason, message: message.into() })
 }
 
 impl Refused {
     /// As the API reports it.
     pub fn into_proto(self, operation: u32, element: u32) -> v1::Refusal {
-        v1::Refusal {
-            operation,
-            element,
-            path: self.path,
-            reason: self.reason.into(),
-            message: self.message,
-        }
+        v1::Refusal { operation, element, path: self.path, reason: self.reason.into(), message: self.message }
     }
 }
 
@@ -67,7 +57,11 @@ pub fn device_name(path: &str, name: &str) -> Result<(), Refused> {
     if fits && !matches!(name, "." | ".." | "lo" | "all" | "default") {
         return Ok(());
     }
-    refuse(Reason::Malformed, path, format!("'{name}' can not be the name of an interface (1 to 15 characters)"))
+    refuse(
+        Reason::Malformed,
+        path,
+        format!("'{name}' can not be the name of an interface (1 to 15 characters)"),
+    )
 }
 
 /// A VRF's name: 1 to 32 of letters, digits, - and _. "" is the default.
@@ -139,7 +133,11 @@ pub fn address_and_len(path: &str, bytes: &[u8], prefix_len: u32) -> Result<(IpA
     let address = address(path, bytes)?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     if prefix_len > most {
-        return refuse(Reason::Malformed, path, format!("{address}/{prefix_len}: prefixes are 0 to {most} long"));
+        return refuse(
+            Reason::Malformed,
+            path,
+            format!("{address}/{prefix_len}: prefixes are 0 to {most} long"),
+        );
     }
     Ok((address, prefix_len as u8))
 }
@@ -160,7 +158,9 @@ pub fn interface_address(path: &str, address: IpAddr, prefix_len: u8) -> Result<
     }
     let net = IpNet::new(address, prefix_len).ok();
     let special = net.is_some_and(|net| match net {
-        IpNet::V4(net) => net.prefix_len() < 31 && (net.network() == net.addr() || net.broadcast() == net.addr()),
+        IpNet::V4(net) => {
+            net.prefix_len() < 31 && (net.network() == net.addr() || net.broadcast() == net.addr())
+        }
         // The subnet-router anycast address, RFC 4291 §2.6.1; on /127 and /128 there is none (RFC 6164).
         IpNet::V6(net) => net.prefix_len() < 127 && net.network() == net.addr(),
     });
@@ -209,7 +209,9 @@ pub fn target(vrf: &str, prefix: IpNet, target: Option<v1::route::Target>) -> Re
     match target {
         Some(v1::route::Target::Nexthop(key)) => Ok(TargetKey::Nexthop(key)),
         Some(v1::route::Target::NexthopGroup(key)) => Ok(TargetKey::Group(key)),
-        None => refuse(Reason::Malformed, objects::route_path(vrf, prefix), "a route needs a nexthop or a group"),
+        None => {
+            refuse(Reason::Malformed, objects::route_path(vrf, prefix), "a route needs a nexthop or a group")
+        }
     }
 }
 
@@ -243,7 +245,11 @@ pub fn members(message: &v1::NexthopGroup) -> Result<Vec<(u64, u8)>, Refused> {
     let mut out: Vec<(u64, u8)> = Vec::with_capacity(message.members.len());
     for member in &message.members {
         let Ok(weight) = u8::try_from(member.weight) else {
-            return refuse(Reason::Malformed, path(), format!("a weight of {}; 1 to 255 are right", member.weight));
+            return refuse(
+                Reason::Malformed,
+                path(),
+                format!("a weight of {}; 1 to 255 are right", member.weight),
+            );
         };
         if out.iter().any(|(key, _)| *key == member.nexthop) {
             return refuse(Reason::Malformed, path(), format!("nexthop {} stands twice", member.nexthop));

@@ -265,7 +265,9 @@ impl Control {
 
     pub(super) fn close_representor_port(&mut self, interface: InterfaceId) {
         let of = |port: &Port| port.kind == PortKind::Representor(interface) && !port.doomed;
-        let Some(name) = self.ports.all.iter().find(|(_, p)| of(p)).map(|(name, _)| name.clone()) else { return };
+        let Some(name) = self.ports.all.iter().find(|(_, p)| of(p)).map(|(name, _)| name.clone()) else {
+            return;
+        };
         self.set_representor(interface, None);
         if let Some(port) = self.ports.all.get(&name) {
             let _ = self.fib.remove_port(port.id);
@@ -639,7 +641,8 @@ fn describe(port: &OpenedPort, state: &mut v1::PortState) {
     let bind = |zero_copy| if zero_copy { "zero-copy" } else { "copy" };
     state.bind_modes = report.queues.iter().map(|queue| bind(queue.zero_copy).to_owned()).collect();
     let kept = report.offloads_kept.iter().map(|kept| format!("{kept} stays on"));
-    state.message = report.fallbacks.iter().map(|why| format!("not {why}")).chain(kept).collect::<Vec<_>>().join("; ");
+    state.message =
+        report.fallbacks.iter().map(|why| format!("not {why}")).chain(kept).collect::<Vec<_>>().join("; ");
     let Ok(counters) = port.program.counters() else { return };
     let named = [
         ("redirected", counters.redirected, "Given to a worker's socket."),

@@ -49,7 +49,12 @@ impl Desk {
 }
 
 impl Control {
-    pub(super) fn refresh_representor(&mut self, id: InterfaceId, spec: &InterfaceSpec, addresses: Vec<IpNet>) {
+    pub(super) fn refresh_representor(
+        &mut self,
+        id: InterfaceId,
+        spec: &InterfaceSpec,
+        addresses: Vec<IpNet>,
+    ) {
         // Without a device there is no Ethernet address yet, and nothing to represent.
         if spec.mac == MacAddr::ZERO {
             return;

@@ -17,7 +17,9 @@ use ze_xsk::Umem;
 
 use super::objects::Objects;
 use super::ports::{KEPT_PREFIX, Ports};
-use super::{Control, EVENTS_MAX, Facts, Handle, Ids, JOBS_MAX, Job, LinkEvent, links, neighbors, representors, trace};
+use super::{
+    Control, EVENTS_MAX, Facts, Handle, Ids, JOBS_MAX, Job, LinkEvent, links, neighbors, representors, trace,
+};
 use crate::fdstore;
 
 /// How often traces are collected while one is under way.
@@ -76,7 +78,10 @@ impl Ready {
         let (own, own_inbox) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let handle = Handle { jobs, events: events.clone() };
-        #[expect(deprecated, reason = "its replacement is unsafe; what is watched is owned here and stays open")]
+        #[expect(
+            deprecated,
+            reason = "its replacement is unsafe; what is watched is owned here and stays open"
+        )]
         let wake = AsyncFd::new(parts.spawned.wake_control)?;
         let strip = |(name, fd): (String, OwnedFd)| Some((name.strip_prefix(KEPT_PREFIX)?.to_owned(), fd));
         let kept = parts.kept.into_iter().filter_map(strip).collect();

@@ -67,18 +67,32 @@ impl Control {
             value,
             sentence: sentence.into(),
         };
-        let mut out: Vec<_> = self.neighbors.counters().iter().map(|(name, value)| named(name, value, "")).collect();
+        let mut out: Vec<_> =
+            self.neighbors.counters().iter().map(|(name, value)| named(name, value, "")).collect();
         let glue = &self.neighbor_glue;
-        out.push(named("neighbors_held_now", self.neighbors.held() as u64, "Packets that wait for a neighbour."));
-        out.push(named("messages_lost", glue.messages_lost, "Packets that no worker took from the control thread."));
+        out.push(named(
+            "neighbors_held_now",
+            self.neighbors.held() as u64,
+            "Packets that wait for a neighbour.",
+        ));
+        out.push(named(
+            "messages_lost",
+            glue.messages_lost,
+            "Packets that no worker took from the control thread.",
+        ));
         out.push(named("messages_malformed", glue.malformed, "Punted frames that are neither ARP nor ND."));
-        out.push(named("neighbors_table_full", glue.table_full, "Neighbours that found no room in the tables."));
+        out.push(named(
+            "neighbors_table_full",
+            glue.table_full,
+            "Neighbours that found no room in the tables.",
+        ));
         out
     }
 
     /// Traffic of one interface at all workers: received, sent, punted, injected.
     pub(super) fn interface_traffic(&self, id: ze_packet::InterfaceId) -> [v1::Traffic; 4] {
-        let mut sums = [v1::Traffic::default(), v1::Traffic::default(), v1::Traffic::default(), v1::Traffic::default()];
+        let mut sums =
+            [v1::Traffic::default(), v1::Traffic::default(), v1::Traffic::default(), v1::Traffic::default()];
         for counters in self.workers.iter().filter_map(|w| w.counters.interface(id)) {
             let all = [&counters.rx, &counters.tx, &counters.punt, &counters.inject];
             for (sum, traffic) in sums.iter_mut().zip(all) {
@@ -137,7 +151,8 @@ fn nodes(counters: &WorkerCounters) -> Vec<v1::NodeStats> {
 fn punts(counters: &WorkerCounters) -> Vec<v1::PuntStats> {
     let one = |reason: &PuntReason| {
         let (packets, policed) = (counters.punts(*reason), counters.punts_policed(*reason));
-        let rate = ze_nodes::PUNT_CLASSES.iter().find(|class| class.reason == *reason).map(|class| class.rate);
+        let rate =
+            ze_nodes::PUNT_CLASSES.iter().find(|class| class.reason == *reason).map(|class| class.rate);
         (packets + policed > 0).then(|| v1::PuntStats {
             reason: reason.name().into(),
             sentence: reason.sentence().into(),

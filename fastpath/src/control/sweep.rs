@@ -63,7 +63,8 @@ impl Control {
         let vrfs: Vec<_> = vrfs.map(|(name, _)| name.clone()).collect();
         let ports = self.objects.ports.iter().filter(|(_, o)| is_stale(o, owner, now));
         let ports: Vec<_> = ports.map(|(name, _)| name.clone()).collect();
-        count(vrfs, |name| self.delete_vrf(owner, &name)) + count(ports, |name| self.delete_port(owner, &name))
+        count(vrfs, |name| self.delete_vrf(owner, &name))
+            + count(ports, |name| self.delete_port(owner, &name))
     }
 }
 

@@ -131,7 +131,8 @@ impl Control {
 
     fn nexthop_text(&self, record: &TraceRecord) -> String {
         let state = self.nexthop_state(record.nexthop, 1);
-        let gateway = ze_proto::address::from_bytes(&state.gateway).map(|a| format!(" {a}")).unwrap_or_default();
+        let gateway =
+            ze_proto::address::from_bytes(&state.gateway).map(|a| format!(" {a}")).unwrap_or_default();
         format!("{}{} dev {}", state.kind, gateway, state.interface)
     }
 }

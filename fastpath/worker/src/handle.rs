@@ -241,7 +241,12 @@ pub fn spawn(mut setup: Setup) -> Result<Spawned, StartError> {
     Ok(Spawned { workers, wake_control })
 }
 
-fn start_thread(id: WorkerId, core: usize, run: Run, pinned: Arc<AtomicBool>) -> std::io::Result<JoinHandle<()>> {
+fn start_thread(
+    id: WorkerId,
+    core: usize,
+    run: Run,
+    pinned: Arc<AtomicBool>,
+) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(format!("ze-worker-{}", id.0)).spawn(move || {
         pinned.store(core_affinity::set_for_current(core_affinity::CoreId { id: core }), Ordering::Relaxed);
         run.run();

@@ -45,7 +45,8 @@ impl FromStr for IdleMode {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is no idle mode (busy, adaptive, adaptive:MICROSECONDSus, interrupt)");
+        let wrong =
+            || format!("'{text}' is no idle mode (busy, adaptive, adaptive:MICROSECONDSus, interrupt)");
         match text {
             "busy" => return Ok(Self::Busy),
             "adaptive" => return Ok(Self::DEFAULT),
@@ -73,7 +74,9 @@ impl Idle {
     pub(crate) fn new(mode: IdleMode) -> Self {
         let spin_cycles = match mode {
             IdleMode::Busy => u64::MAX,
-            IdleMode::Adaptive { spin } => (spin.as_nanos() * u128::from(clock::hertz()) / 1_000_000_000) as u64,
+            IdleMode::Adaptive { spin } => {
+                (spin.as_nanos() * u128::from(clock::hertz()) / 1_000_000_000) as u64
+            }
             IdleMode::Interrupt => 0,
         };
         Self { mode, spin_cycles, last_work: clock::cycles() }

@@ -62,7 +62,12 @@ impl Outlets {
     }
 
     /// The port is gone: what waits for it is dropped; the queue's memory goes back to the control thread.
-    pub(crate) fn close(&mut self, port: PortId, arena: &Arena, counters: &WorkerCounters) -> Option<Vec<Frame>> {
+    pub(crate) fn close(
+        &mut self,
+        port: PortId,
+        arena: &Arena,
+        counters: &WorkerCounters,
+    ) -> Option<Vec<Frame>> {
         let Some(Way::Own { mut frames, .. }) = self.ways.get_mut(port.index())?.take() else {
             return None;
         };

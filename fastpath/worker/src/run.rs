@@ -16,7 +16,7 @@ use crate::outlets::Outlets;
 
 /// Messages from the control thread that one round handles.
 const MESSAGES_A_ROUND: usize = 32;
-/// Rounds between two looks at levels, commands and other workers' pools.
+/// Rounds between two looks at levels and other workers' pools.
 const HOUSEKEEPING_ROUNDS: u64 = 64;
 /// Queue pairs that one worker polls at most.
 const PORTS_MAX: usize = 1024;
@@ -73,6 +73,10 @@ impl Run {
         let mut rounds = 0u64;
         let mut before = clock::cycles();
         while !self.stopping {
+            // Before messages: a frame may follow the port that it is to leave by.
+            while let Ok(command) = self.parts.commands.pop() {
+                self.obey(command);
+            }
             let moved = self.round();
             self.parts.reader.quiescent();
             rounds += 1;
@@ -123,11 +127,8 @@ impl Run {
         moved
     }
 
-    /// Levels, commands, and frames for workers that have too few.
+    /// Levels, and frames for workers that have too few.
     fn housekeeping(&mut self) {
-        while let Ok(command) = self.parts.commands.pop() {
-            self.obey(command);
-        }
         let parts = &mut self.parts;
         parts.counters.law.held.set(parts.outlets.waiting() as u64);
         parts.counters.rounds.pool_free.set(parts.outlets.pool.len() as u64);
