@@ -137,11 +137,16 @@ crate_of() {
     sed -n 's/^name = "\(.*\)"/\1/p' "$dir/Cargo.toml" | head -n 1
 }
 
-# selection_of FILE WORD: an integration test is a target of its own; in a library, WORD in a test's path selects it.
+# selection_of FILE WORD: an integration test is a target of its own, named by its file or its directory. Where the file
+# is only a part of a target, WORD in a test's path selects it.
 selection_of() {
+    local part=${1##*/tests/}
     case $1 in
         */src/*) echo "--lib -- $2" ;;
-        */tests/*.rs) echo "--test $(basename "$1" .rs)" ;;
+        *) case $part in
+            */*) echo "--test ${part%%/*} -- $2" ;;
+            *) echo "--test ${part%.rs}" ;;
+        esac ;;
     esac
 }
 
