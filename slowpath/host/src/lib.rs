@@ -36,10 +36,16 @@ pub enum News<E> {
     Panicked(String),
 }
 
-/// Talks to an instance. The instance ends when its handle is dropped.
+/// Talks to an instance. The instance ends when its last handle is dropped.
 #[derive(Debug)]
 pub struct Handle<C> {
     queue: mpsc::Sender<Message<C>>,
+}
+
+impl<C> Clone for Handle<C> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone() }
+    }
 }
 
 #[derive(Debug)]

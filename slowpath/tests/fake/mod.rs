@@ -1,0 +1,256 @@
+//! A fast path for tests: the Program, Verify and WatchEvents of the API over real sockets, on plain tables.
+
+pub mod tables;
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status, Streaming};
+use ze_proto::v1::dataplane_server::{Dataplane, DataplaneServer};
+use ze_proto::v1::{self, program_request::Body};
+
+use tables::{Name, Tables, elements, path};
+
+/// What the fake has seen, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Hello { owner: String, snapshot: bool },
+    Put(String),
+    Delete(String),
+    End { swept: u64 },
+    Verify,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub instance: u64,
+    pub tables: Tables,
+    pub seen: Vec<Seen>,
+    /// Refused at Verify only.
+    pub verify_refuses: Vec<Name>,
+    /// Operations that have been received and not yet looked at, because the fake stalls.
+    pub waiting: usize,
+}
+
+impl State {
+    /// Paths of all objects.
+    pub fn paths(&self) -> Vec<String> {
+        self.tables.objects.keys().map(path).collect()
+    }
+}
+
+/// A fast path that listens on a socket. It dies, with all its connections, when it is dropped.
+pub struct Fake {
+    socket: PathBuf,
+    shared: Arc<Shared>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    stalled: watch::Sender<bool>,
+    events: broadcast::Sender<v1::PortState>,
+}
+
+impl Fake {
+    pub fn start(socket: &Path, instance: u64) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let state = Mutex::new(State { instance, ..State::default() });
+        let shared = Arc::new(Shared { state, stalled: watch::channel(false).0, events: broadcast::channel(64).0 });
+        let _ = std::fs::remove_file(socket);
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::UnixListener::bind(socket).unwrap()
+        };
+        let service = DataplaneServer::new(Service(Arc::clone(&shared)))
+            .max_decoding_message_size(ze_proto::endpoint::MESSAGE_BYTES_MAX);
+        let server = tonic::transport::Server::builder().add_service(service);
+        runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
+        Self { socket: socket.to_owned(), shared, runtime: Some(runtime) }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap()
+    }
+
+    /// Stops looking at what comes, or goes on.
+    pub fn stall(&self, stalled: bool) {
+        self.shared.stalled.send_replace(stalled);
+    }
+
+    pub fn port_event(&self, name: &str, state: v1::LinkState) {
+        let port = v1::PortState { name: name.into(), state: state.into(), ..Default::default() };
+        self.shared.events.send(port).expect("somebody watches");
+    }
+
+    /// Whether somebody watches ports.
+    pub fn is_watched(&self) -> bool {
+        self.shared.events.receiver_count() > 0
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+struct Service(Arc<Shared>);
+
+type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+fn no<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("not in this fake"))
+}
+
+async fn program(
+    shared: Arc<Shared>,
+    mut requests: Streaming<v1::ProgramRequest>,
+    replies: mpsc::Sender<Result<v1::ProgramReply, Status>>,
+) {
+    let mut stalled = shared.stalled.subscribe();
+    let mut owner = String::new();
+    let mut next = 1;
+    while let Ok(Some(request)) = requests.message().await {
+        let count = match &request.body {
+            Some(Body::Operations(operations)) => operations.operations.iter().map(|o| elements(o).len()).sum(),
+            _ => 0,
+        };
+        shared.state.lock().unwrap().waiting += count;
+        if stalled.wait_for(|stalled| !*stalled).await.is_err() {
+            return;
+        }
+        let reply = {
+            let mut state = shared.state.lock().unwrap();
+            state.waiting -= count;
+            take(&mut state, &mut owner, next, request)
+        };
+        next += 1;
+        let failed = reply.is_err();
+        if replies.send(reply).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn take(state: &mut State, owner: &mut String, next: u64, request: v1::ProgramRequest) -> Result<v1::ProgramReply, Status> {
+    if request.batch != next || (next == 1) != matches!(request.body, Some(Body::Hello(_))) {
+        return Err(Status::invalid_argument(format!("batch {} where {next} was due", request.batch)));
+    }
+    let mut reply = v1::ProgramReply { batch: next, instance: state.instance, ..Default::default() };
+    match request.body {
+        Some(Body::Hello(hello)) => {
+            owner.clone_from(&hello.owner);
+            if hello.snapshot {
+                state.tables.mark_stale(&hello.owner);
+            }
+            state.seen.push(Seen::Hello { owner: hello.owner, snapshot: hello.snapshot });
+        }
+        Some(Body::Operations(operations)) => {
+            for (index, operation) in operations.operations.iter().enumerate() {
+                for (name, object) in elements(operation) {
+                    let path = path(&name);
+                    state.seen.push(if object.is_some() { Seen::Put(path) } else { Seen::Delete(path) });
+                }
+                let refusals = state.tables.apply(owner, index as u32, operation);
+                reply.applied += u64::from(refusals.is_empty());
+                reply.refusals.extend(refusals);
+            }
+        }
+        Some(Body::EndOfSnapshot(_)) => {
+            reply.swept = state.tables.sweep(owner);
+            state.seen.push(Seen::End { swept: reply.swept });
+        }
+        None => return Err(Status::invalid_argument("an empty batch")),
+    }
+    Ok(reply)
+}
+
+#[tonic::async_trait]
+impl Dataplane for Service {
+    type ProgramStream = Replies<v1::ProgramReply>;
+    type ListRoutesStream = Replies<v1::RouteEntry>;
+    type ListNeighborsStream = Replies<v1::NeighborEntry>;
+    type WatchStatsStream = Replies<v1::Stats>;
+    type WatchEventsStream = Replies<v1::Event>;
+    type TraceStream = Replies<v1::TraceEvent>;
+
+    async fn program(
+        &self,
+        request: Request<Streaming<v1::ProgramRequest>>,
+    ) -> Result<Response<Self::ProgramStream>, Status> {
+        let (sender, replies) = mpsc::channel(1);
+        tokio::spawn(program(Arc::clone(&self.0), request.into_inner(), sender));
+        Ok(Response::new(Box::pin(ReceiverStream::new(replies))))
+    }
+
+    async fn verify(&self, request: Request<v1::VerifyRequest>) -> Result<Response<v1::VerifyReply>, Status> {
+        let request = request.into_inner();
+        let mut state = self.0.state.lock().unwrap();
+        state.seen.push(Seen::Verify);
+        let mut tables = Tables { refused: state.verify_refuses.clone(), ..Tables::default() };
+        let verdicts = request.operations.iter().enumerate();
+        let refusals = verdicts.flat_map(|(i, operation)| tables.apply(&request.owner, i as u32, operation)).collect();
+        Ok(Response::new(v1::VerifyReply { refusals }))
+    }
+
+    async fn watch_events(
+        &self,
+        _: Request<v1::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        let events = tokio_stream::wrappers::BroadcastStream::new(self.0.events.subscribe());
+        let events = events.filter_map(Result::ok);
+        let event = |port| Ok(v1::Event { at_ns: 0, event: Some(v1::event::Event::Port(port)) });
+        Ok(Response::new(Box::pin(events.map(event))))
+    }
+
+    async fn get_info(&self, _: Request<v1::GetInfoRequest>) -> Result<Response<v1::Info>, Status> {
+        no()
+    }
+    async fn list_ports(&self, _: Request<v1::ListPortsRequest>) -> Result<Response<v1::ListPortsReply>, Status> {
+        no()
+    }
+    async fn list_interfaces(
+        &self,
+        _: Request<v1::ListInterfacesRequest>,
+    ) -> Result<Response<v1::ListInterfacesReply>, Status> {
+        no()
+    }
+    async fn list_vrfs(&self, _: Request<v1::ListVrfsRequest>) -> Result<Response<v1::ListVrfsReply>, Status> {
+        no()
+    }
+    async fn list_routes(&self, _: Request<v1::ListRoutesRequest>) -> Result<Response<Self::ListRoutesStream>, Status> {
+        no()
+    }
+    async fn lookup_route(&self, _: Request<v1::LookupRouteRequest>) -> Result<Response<v1::LookupRouteReply>, Status> {
+        no()
+    }
+    async fn list_neighbors(
+        &self,
+        _: Request<v1::ListNeighborsRequest>,
+    ) -> Result<Response<Self::ListNeighborsStream>, Status> {
+        no()
+    }
+    async fn flush_neighbors(
+        &self,
+        _: Request<v1::FlushNeighborsRequest>,
+    ) -> Result<Response<v1::FlushNeighborsReply>, Status> {
+        no()
+    }
+    async fn get_stats(&self, _: Request<v1::GetStatsRequest>) -> Result<Response<v1::Stats>, Status> {
+        no()
+    }
+    async fn watch_stats(&self, _: Request<v1::WatchStatsRequest>) -> Result<Response<Self::WatchStatsStream>, Status> {
+        no()
+    }
+    async fn trace(&self, _: Request<v1::TraceRequest>) -> Result<Response<Self::TraceStream>, Status> {
+        no()
+    }
+}
