@@ -5,15 +5,15 @@
 //! `icmp_code`, `icmp_mtu` · leaves by `interface_output`, `icmp_error` (TTL ran out, too big and DF is set),
 //! `ip4_fragment` (too big), `drop`.
 
-use ze_fib::{Adjacency, Nexthop, REWRITE_BYTES};
+use ze_fib::{Adjacency, REWRITE_BYTES};
 use ze_graph::{Batch, CHUNK_BYTES, Cx, DropReason, Fanout, Meta, Node, flag};
 use ze_packet::ethernet::ethertype;
 use ze_packet::icmp::v4;
-use ze_packet::{NexthopId, checksum, ipv4};
+use ze_packet::ipv4;
 
 use crate::bytes::window_mut;
 use crate::forward::{self, OURS};
-use crate::run::Run;
+use crate::hop::Hop;
 
 ze_graph::edges! {
     /// The ways out of `ip4_rewrite`.
@@ -34,25 +34,20 @@ impl Node for Ip4Rewrite {
     type Next = Next;
 
     fn process(&mut self, cx: &Cx<'_>, batch: &mut Batch, out: &mut Fanout<'_, Next>) {
-        let mut run = Run::new(NexthopId(0));
-        let count = |id, packets, bytes| {
-            if let Some(traffic) = cx.counters.nexthop(id) {
-                traffic.add(packets, bytes);
-            }
-        };
+        let mut hop = Hop::new();
         batch.each(out, |frame| {
             let (meta, chunk) = cx.arena.parts_mut(frame);
-            let Some(Nexthop::Adjacency(adjacency)) = cx.fib.nexthop(meta.nexthop) else {
+            let Some(adjacency) = hop.adjacency(cx, meta.nexthop) else {
                 meta.drop_reason = DropReason::NoAdjacency;
                 return Next::Drop;
             };
             let next = rewrite(adjacency, meta, chunk);
             if matches!(next, Next::InterfaceOutput | Next::Ip4Fragment) {
-                run.add(meta.nexthop, u64::from(meta.len), count);
+                hop.count(meta.len);
             }
             next
         });
-        run.end(count);
+        hop.end(cx);
     }
 }
 
@@ -94,14 +89,39 @@ fn rewrite(adjacency: &Adjacency, meta: &mut Meta, chunk: &mut [u8; CHUNK_BYTES]
     Next::InterfaceOutput
 }
 
-/// One hop less, and the checksum follows: RFC 1624 §3.
+/// One hop less, and the checksum follows.
 #[inline]
 fn decrement_ttl(window: &mut [u8; WINDOW_BYTES]) {
     const TTL: usize = REWRITE_BYTES + 8;
     const CHECKSUM: usize = REWRITE_BYTES + 10;
-    let old = u16::from_be_bytes([window[TTL], window[TTL + 1]]);
-    let new = old.wrapping_sub(0x0100);
-    let sum = u16::from_be_bytes([window[CHECKSUM], window[CHECKSUM + 1]]);
+    let sum = u16::from_ne_bytes([window[CHECKSUM], window[CHECKSUM + 1]]);
     window[TTL] = window[TTL].wrapping_sub(1);
-    window[CHECKSUM..CHECKSUM + 2].copy_from_slice(&checksum::update(sum, old, new).to_be_bytes());
+    window[CHECKSUM..CHECKSUM + 2].copy_from_slice(&after_one_hop(sum).to_ne_bytes());
+}
+
+/// The checksum after the TTL went down by one: RFC 1624 §3, equation 3, for the only change that is ever made.
+///
+/// TTL is the high byte of its word, so the sum of the header falls by 0x0100 and its complement rises by as much,
+/// with the carry around the end. 0xffff, which no sum of a header gives, becomes 0. A one's-complement sum does not
+/// depend on byte order (RFC 1071 §2(B)): bytes are taken as they lie.
+#[inline]
+const fn after_one_hop(sum: u16) -> u16 {
+    let sum = sum as u32 + 0x0100u16.to_be() as u32;
+    (sum + (sum >= 0xffff) as u32) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use ze_packet::checksum;
+
+    #[test]
+    fn the_short_update_is_equation_3_of_rfc_1624_for_every_checksum() {
+        for sum in 0..u16::MAX {
+            for old in [0x0100, 0x4011, 0xff06, 0x01ff] {
+                let expected = checksum::update(sum, old, old - 0x0100);
+                let short = u16::from_be(super::after_one_hop(sum.to_be()));
+                assert_eq!(short, expected, "checksum {sum:#06x}, word {old:#06x}");
+            }
+        }
+    }
 }

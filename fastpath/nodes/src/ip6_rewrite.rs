@@ -4,15 +4,15 @@
 //! writes the hop limit and the L2 header, `data_offset`, `len`, `tx_port`, `tx_interface`, `icmp_type`,
 //! `icmp_code`, `icmp_mtu` · leaves by `interface_output`, `icmp_error` (hop limit ran out, too big), `drop`.
 
-use ze_fib::{Adjacency, Nexthop, REWRITE_BYTES};
+use ze_fib::{Adjacency, REWRITE_BYTES};
 use ze_graph::{Batch, CHUNK_BYTES, Cx, DropReason, Fanout, Meta, Node};
 use ze_packet::ethernet::ethertype;
 use ze_packet::icmp::v6;
-use ze_packet::{NexthopId, ipv6};
+use ze_packet::ipv6;
 
 use crate::bytes::window_mut;
 use crate::forward::{self, OURS};
-use crate::run::Run;
+use crate::hop::Hop;
 
 ze_graph::edges! {
     /// The ways out of `ip6_rewrite`.
@@ -32,25 +32,20 @@ impl Node for Ip6Rewrite {
     type Next = Next;
 
     fn process(&mut self, cx: &Cx<'_>, batch: &mut Batch, out: &mut Fanout<'_, Next>) {
-        let mut run = Run::new(NexthopId(0));
-        let count = |id, packets, bytes| {
-            if let Some(traffic) = cx.counters.nexthop(id) {
-                traffic.add(packets, bytes);
-            }
-        };
+        let mut hop = Hop::new();
         batch.each(out, |frame| {
             let (meta, chunk) = cx.arena.parts_mut(frame);
-            let Some(Nexthop::Adjacency(adjacency)) = cx.fib.nexthop(meta.nexthop) else {
+            let Some(adjacency) = hop.adjacency(cx, meta.nexthop) else {
                 meta.drop_reason = DropReason::NoAdjacency;
                 return Next::Drop;
             };
             let next = rewrite(adjacency, meta, chunk);
             if next == Next::InterfaceOutput {
-                run.add(meta.nexthop, u64::from(meta.len), count);
+                hop.count(meta.len);
             }
             next
         });
-        run.end(count);
+        hop.end(cx);
     }
 }
 

@@ -16,6 +16,7 @@ pub mod eth_input;
 mod flow;
 mod forward;
 mod graph;
+mod hop;
 pub mod icmp_error;
 pub mod inject_input;
 pub mod interface_output;

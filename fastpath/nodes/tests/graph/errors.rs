@@ -90,7 +90,8 @@ fn ipv6_errors_have_the_right_numbers_and_quote_the_packet_as_it_came() {
 #[test]
 fn the_mtu_is_a_limit_from_both_sides() {
     let mut rig = Rig::default();
-    let sized = |len: usize| Ip4 { fragment: 0x4000, payload: udp(1, 2, len - 20), ..to4("10.13.0.1") }.frame();
+    let sized =
+        |len: usize| Ip4 { fragment: 0x4000, payload: udp(1, 2, len - 20), ..to4("10.13.0.1") }.frame();
     assert_eq!(rig.network(1, sized(576))[0].0, 2);
     assert_eq!(error4(&rig.network(1, sized(577)), "192.0.2.1").2, 576);
     let sized = |len: usize| Ip6 { payload: udp(1, 2, len - 40), ..to6("2001:db8:a1::1") }.frame();

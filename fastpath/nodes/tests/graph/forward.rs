@@ -179,7 +179,7 @@ fn a_fragment_is_fragmented_with_its_own_offset_and_more_bit() {
         let packet = Ip4 { fragment: word, payload: vec![5; 800], ..to4("10.13.0.1") };
         let sent = rig.network(1, packet.frame());
         let words: Vec<_> = sent.iter().map(|(_, b)| u16::from_be_bytes([b[20], b[21]])).collect();
-        assert_eq!(words, [0x2000 | 100, 100 + 69 | if last_more { 0x2000 } else { 0 }]);
+        assert_eq!(words, [0x2000 | 100, (100 + 69) | if last_more { 0x2000 } else { 0 }]);
     }
 }
 

@@ -141,6 +141,6 @@ pub fn icmp(kind: u8) -> Vec<u8> {
     out
 }
 
-pub fn message(kind: MessageKind, interface: u16, packet: &[u8]) -> Message {
-    Message::new(kind, InterfaceId(interface), packet).unwrap()
+pub fn message(kind: MessageKind, interface: u16, packet: &[u8]) -> Box<Message> {
+    Box::new(Message::new(kind, InterfaceId(interface), packet).unwrap())
 }

@@ -53,7 +53,7 @@ impl Default for Options {
 pub enum In {
     Network(u16, Vec<u8>),
     Inject(u16, Vec<u8>),
-    Control(Message),
+    Control(Box<Message>),
 }
 
 /// Remembers what is sent, and counts as the worker does.

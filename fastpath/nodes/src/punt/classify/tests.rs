@@ -67,7 +67,8 @@ fn every_row_of_the_matrix_for_ipv4() {
 #[test]
 fn every_row_of_the_matrix_for_ipv6() {
     use PuntReason::*;
-    let rows: &[(u8, [u8; 8], u8, Result<PuntReason, DropReason>)] = &[
+    type Row = (u8, [u8; 8], u8, Result<PuntReason, DropReason>);
+    let rows: &[Row] = &[
         (6, ports(50000, 179), 64, Ok(Bgp)),
         (17, ports(49152, 3784), 255, Ok(Bfd)),
         (58, [128, 0, 0, 0, 0, 0, 0, 0], 64, Ok(Icmp)),
