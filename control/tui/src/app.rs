@@ -124,8 +124,8 @@ pub struct App {
     pub worker: Option<u32>,
     /// The connection.
     pub link: Link,
-    /// What the daemon says of itself.
-    pub info: Option<Info>,
+    /// What the daemon said of itself, and when.
+    pub info: Option<(Info, Instant)>,
     /// What is shown; none before the first sample.
     pub shown: Option<Shown>,
     /// History by worker.
@@ -154,7 +154,7 @@ impl App {
     /// Takes news from the daemon.
     pub fn update(&mut self, update: Update, now: Instant) {
         match update {
-            Update::Info(info) => self.info = Some(*info),
+            Update::Info(info) => self.info = Some((*info, now)),
             Update::Stats(stats) => self.sample(*stats),
             Update::Away(reason) => {
                 let since = match self.link {

@@ -59,7 +59,8 @@ async fn connected(
 ) -> Result<(), String> {
     let mut client =
         patiently(PATIENCE, endpoint::connect(socket)).await?.map_err(|error| root_cause(&error))?;
-    let info = patiently(PATIENCE, client.get_info(GetInfoRequest {})).await?.map_err(|s| s.message().to_owned())?;
+    let info =
+        patiently(PATIENCE, client.get_info(GetInfoRequest {})).await?.map_err(|s| s.message().to_owned())?;
     if updates.send(Update::Info(Box::new(info.into_inner()))).await.is_err() {
         return Ok(());
     }

@@ -181,7 +181,12 @@ impl Rates {
             .map(|new| per.worker(before.get(&new.worker).copied().unwrap_or(&nothing), new, &representors))
             .collect();
         workers.sort_by_key(|w| w.worker);
-        Some(Self { interval_s, workers, interfaces: per.interfaces(older, newer), drops: per.drops(older, newer) })
+        Some(Self {
+            interval_s,
+            workers,
+            interfaces: per.interfaces(older, newer),
+            drops: per.drops(older, newer),
+        })
     }
 
     /// Sum of a figure over all workers.
@@ -213,7 +218,8 @@ impl Per {
     fn worker(self, old: &WorkerStats, new: &WorkerStats, representors: &HashSet<&str>) -> WorkerRates {
         let (old_law, law) = (old.law.unwrap_or_default(), new.law.unwrap_or_default());
         let queues = self.queues(&old.queues, &new.queues, representors);
-        let bits = |figure: fn(&QueueRates) -> f64| queues.iter().filter(|q| !q.representor).map(figure).sum();
+        let bits =
+            |figure: fn(&QueueRates) -> f64| queues.iter().filter(|q| !q.representor).map(figure).sum();
         let entered = rise(Law::entered(&old_law), Law::entered(&law));
         let (busy, idle) = (rise(old.busy_cycles, new.busy_cycles), rise(old.idle_cycles, new.idle_cycles));
         WorkerRates {
@@ -240,7 +246,10 @@ impl Per {
     fn nodes(self, older: &[NodeStats], newer: &[NodeStats]) -> Vec<NodeRates> {
         let nothing = NodeStats::default();
         let before: HashMap<&str, &NodeStats> = older.iter().map(|n| (n.name.as_str(), n)).collect();
-        newer.iter().map(|new| self.node(before.get(new.name.as_str()).copied().unwrap_or(&nothing), new)).collect()
+        newer
+            .iter()
+            .map(|new| self.node(before.get(new.name.as_str()).copied().unwrap_or(&nothing), new))
+            .collect()
     }
 
     fn node(self, old: &NodeStats, new: &NodeStats) -> NodeRates {
@@ -261,7 +270,12 @@ impl Per {
         }
     }
 
-    fn queues(self, older: &[QueueStats], newer: &[QueueStats], representors: &HashSet<&str>) -> Vec<QueueRates> {
+    fn queues(
+        self,
+        older: &[QueueStats],
+        newer: &[QueueStats],
+        representors: &HashSet<&str>,
+    ) -> Vec<QueueRates> {
         let nothing = QueueStats::default();
         let before: HashMap<_, _> = older.iter().map(|q| ((q.port.as_str(), q.queue), q)).collect();
         newer
@@ -297,7 +311,11 @@ impl Per {
     fn interfaces(self, older: &Stats, newer: &Stats) -> Vec<InterfaceRates> {
         let nothing = InterfaceState::default();
         let before: HashMap<&str, &InterfaceState> = older.interfaces.iter().map(|i| (name(i), i)).collect();
-        newer.interfaces.iter().map(|new| self.interface(before.get(name(new)).copied().unwrap_or(&nothing), new)).collect()
+        newer
+            .interfaces
+            .iter()
+            .map(|new| self.interface(before.get(name(new)).copied().unwrap_or(&nothing), new))
+            .collect()
     }
 
     fn interface(self, old: &InterfaceState, new: &InterfaceState) -> InterfaceRates {

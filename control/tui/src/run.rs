@@ -89,13 +89,13 @@ pub async fn once(options: Options, width: u16, height: u16) -> Result<String, S
         }
     }
     feed.abort();
-    Ok(text(&app, options.theme, width, height))
+    Ok(text(&app, options.theme, (width, height), Instant::now()))
 }
 
 /// The screen as text, without what is empty at the end of lines and of the page.
-pub(crate) fn text(app: &App, theme: Theme, width: u16, height: u16) -> String {
+pub(crate) fn text(app: &App, theme: Theme, (width, height): (u16, u16), now: Instant) -> String {
     let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
-    let Ok(_) = terminal.draw(|frame| view::draw(frame, app, theme, Instant::now()));
+    let Ok(_) = terminal.draw(|frame| view::draw(frame, app, theme, now));
     let buffer = terminal.backend().buffer();
     let cells: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
     let lines: Vec<String> =

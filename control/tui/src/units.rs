@@ -48,10 +48,14 @@ pub fn bytes(value: u64) -> String {
     if prefix.is_empty() { format!("{value} B") } else { format!("{scaled:.1} {prefix}B") }
 }
 
-/// A share of one: `0 %`, `3.4 %`, `100 %`.
+/// A share of one: `0 %`, `<0.1 %`, `3.4 %`, `100 %`.
 pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    if (0.05..9.95).contains(&percent) { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
+    match percent {
+        p if p > 0.0 && p < 0.05 => "<0.1 %".to_owned(),
+        p if (0.05..9.95).contains(&p) => format!("{p:.1} %"),
+        p => format!("{p:.0} %"),
+    }
 }
 
 /// A duration in its two largest units: `850 ms`, `42 s`, `3 min 5 s`, `2 d 4 h`.
@@ -126,11 +130,18 @@ mod tests {
 
     #[test]
     fn bytes_shares_and_durations_read_well() {
-        assert_eq!([bytes(0), bytes(1023), bytes(1536), bytes(8 << 30)], ["0 B", "1023 B", "1.5 KiB", "8.0 GiB"]);
-        assert_eq!([percent(0.0), percent(0.034), percent(0.5), percent(1.0)], ["0 %", "3.4 %", "50 %", "100 %"]);
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(1536), bytes(8 << 30)],
+            ["0 B", "1023 B", "1.5 KiB", "8.0 GiB"]
+        );
+        assert_eq!([percent(0.0), percent(0.000_4), percent(0.034)], ["0 %", "<0.1 %", "3.4 %"]);
+        assert_eq!([percent(0.5), percent(1.0)], ["50 %", "100 %"]);
         let text = |ms| duration(Duration::from_millis(ms));
         assert_eq!([text(0), text(850), text(42_000), text(60_000)], ["0 ms", "850 ms", "42 s", "1 min"]);
-        assert_eq!([text(185_000), text(7_260_000), text(187_200_000)], ["3 min 5 s", "2 h 1 min", "2 d 4 h"]);
+        assert_eq!(
+            [text(185_000), text(7_260_000), text(187_200_000)],
+            ["3 min 5 s", "2 h 1 min", "2 d 4 h"]
+        );
         assert_eq!([plural(1, "packet"), plural(0, "packet")], ["1 packet", "0 packets"]);
     }
 }

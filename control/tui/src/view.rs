@@ -40,7 +40,8 @@ pub fn draw(screen: &mut Frame<'_>, app: &App, theme: Theme, now: Instant) {
 
 fn draw_view(screen: &mut Frame<'_>, area: Rect, app: &App, shown: &Shown, theme: Theme) {
     let Some(rates) = &shown.rates else {
-        screen.render_widget(Line::styled("first sample taken, rates with the next one …", theme.dim()), area);
+        screen
+            .render_widget(Line::styled("first sample taken, rates with the next one …", theme.dim()), area);
         return;
     };
     match app.view {
@@ -55,7 +56,9 @@ fn draw_view(screen: &mut Frame<'_>, area: Rect, app: &App, shown: &Shown, theme
 /// Lines that the current view has to scroll through.
 pub fn lines(app: &App) -> usize {
     let theme = Theme { color: false };
-    let Some((shown, rates)) = app.shown.as_ref().and_then(|s| Some((s, s.rates.as_ref()?))) else { return 0 };
+    let Some((shown, rates)) = app.shown.as_ref().and_then(|s| Some((s, s.rates.as_ref()?))) else {
+        return 0;
+    };
     match app.view {
         View::Workers => rates.workers.len(),
         View::Nodes => nodes::grid(app, rates, theme).rows.len(),

@@ -8,7 +8,10 @@ use crate::rates::tests::stats;
 pub(crate) fn live(view: View) -> App {
     let mut app = App::new(view, Duration::from_secs(1));
     let now = Instant::now();
-    app.update(Update::Info(Box::new(Info { version: "0.1.0".into(), uptime_ms: 65_000, ..Info::default() })), now);
+    app.update(
+        Update::Info(Box::new(Info { version: "0.1.0".into(), uptime_ms: 65_000, ..Info::default() })),
+        now,
+    );
     for s in 1..=2 {
         app.update(Update::Stats(Box::new(stats(s))), now);
     }

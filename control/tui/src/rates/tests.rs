@@ -1,13 +1,20 @@
 use ze_proto::v1::{
-    DropStats, Interface, InterfaceState, LawTerms, NamedCounter, NodeStats, PortState, QueueStats, Stats, Traffic,
-    WorkerStats,
+    DropStats, Interface, InterfaceState, LawTerms, NamedCounter, NodeStats, PortState, QueueStats, Stats,
+    Traffic, WorkerStats,
 };
 
 use super::*;
 
 /// Two workers after `s` seconds of steady traffic; consistent with the law at every instant.
 pub(crate) fn stats(s: u64) -> Stats {
-    let law = LawTerms { rx: 1000 * s, inject: 10 * s, tx: 900 * s, drop: 100 * s, punt: 10 * s, ..LawTerms::default() };
+    let law = LawTerms {
+        rx: 1000 * s,
+        inject: 10 * s,
+        tx: 900 * s,
+        drop: 100 * s,
+        punt: 10 * s,
+        ..LawTerms::default()
+    };
     let queue = |port: &str| QueueStats {
         port: port.into(),
         rx_packets: 500 * s,
@@ -34,12 +41,26 @@ pub(crate) fn stats(s: u64) -> Stats {
             batches: 100 * s,
             packets: 1000 * s,
             cycles: 30_000 * s,
-            exits: vec![NamedCounter { name: "ip4_forward".into(), value: 900 * s, ..NamedCounter::default() }],
+            exits: vec![NamedCounter {
+                name: "ip4_forward".into(),
+                value: 900 * s,
+                ..NamedCounter::default()
+            }],
         }],
         queues: vec![queue("lan"), queue("wan"), QueueStats { rx_packets: 10 * s, ..queue("rep0") }],
         drops: vec![
-            DropStats { reason: "no_route".into(), sentence: "No route.".into(), port: "lan".into(), packets: 99 * s },
-            DropStats { reason: "runt_frame".into(), sentence: "Runt.".into(), port: "lan".into(), packets: s },
+            DropStats {
+                reason: "no_route".into(),
+                sentence: "No route.".into(),
+                port: "lan".into(),
+                packets: 99 * s,
+            },
+            DropStats {
+                reason: "runt_frame".into(),
+                sentence: "Runt.".into(),
+                port: "lan".into(),
+                packets: s,
+            },
         ],
         ..WorkerStats::default()
     };
@@ -78,7 +99,10 @@ fn rates_are_differences_over_time() {
 fn bits_of_representors_are_not_traffic_of_ports() {
     let rates = Rates::between(&stats(1), &stats(2)).unwrap();
     assert_eq!(rates.workers[0].rx_bits_per_s, 2.0 * 50_000.0 * 8.0);
-    assert_eq!(rates.workers[0].queues.iter().map(|q| q.representor).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(
+        rates.workers[0].queues.iter().map(|q| q.representor).collect::<Vec<_>>(),
+        [false, false, true]
+    );
 }
 
 #[test]
@@ -107,7 +131,8 @@ fn samples_of_two_instances_or_without_time_between_have_no_rates() {
 
 #[test]
 fn a_new_worker_queue_or_node_counts_from_nothing() {
-    let rates = Rates::between(&Stats { workers: vec![], interfaces: vec![], ..stats(1) }, &stats(2)).unwrap();
+    let rates =
+        Rates::between(&Stats { workers: vec![], interfaces: vec![], ..stats(1) }, &stats(2)).unwrap();
     assert_eq!(rates.workers[0].rx_packets_per_s, 2000.0);
     assert_eq!(rates.workers[0].queues[0].rx_packets_per_s, 1000.0);
 }

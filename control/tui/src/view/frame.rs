@@ -8,7 +8,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use crate::app::{App, Link, View};
-use crate::rates::{Rates, Verdict};
+use crate::rates::{Rates, Verdict, WorkerRates};
 use crate::theme::Theme;
 use crate::units;
 use crate::view::grid::row;
@@ -52,8 +52,10 @@ fn title<'a>(app: &'a App, theme: Theme, now: Instant, width: u16) -> Line<'a> {
     let mut spans = vec![Span::styled("ze top", Style::new().add_modifier(Modifier::BOLD)), Span::raw("  ")];
     spans.push(state(app, theme, now));
     spans.push(Span::styled(format!("  every {}", units::duration(app.interval)), theme.dim()));
-    if let Some(info) = app.info.as_ref().filter(|_| width >= 60) {
-        let up = units::duration(Duration::from_millis(info.uptime_ms));
+    if let Some((info, at)) = app.info.as_ref().filter(|_| width >= 60) {
+        // It runs on while the screen is open, unless it is away.
+        let since = if app.link == Link::Live { now.saturating_duration_since(*at) } else { Duration::ZERO };
+        let up = units::duration(Duration::from_millis(info.uptime_ms) + since);
         spans.push(Span::styled(format!("  ze-fastpath {} up {up}", info.version), theme.dim()));
     }
     Line::from(spans)
@@ -76,9 +78,10 @@ fn summary<'a>(app: &App, theme: Theme, width: u16) -> Line<'a> {
     let Some(rates) = app.shown.as_ref().and_then(|shown| shown.rates.as_ref()) else {
         return Line::default();
     };
-    let rate = |figure: fn(&crate::rates::WorkerRates) -> f64| units::rate(rates.total(figure));
-    let rx = format!("rx {}pps {}bit/s", rate(|w| w.rx_packets_per_s), rate(|w| w.rx_bits_per_s));
-    let tx = format!("tx {}pps {}bit/s", rate(|w| w.tx_packets_per_s), rate(|w| w.tx_bits_per_s));
+    let rate = |figure: fn(&WorkerRates) -> f64| units::rate(rates.total(figure));
+    let bits = |figure| if width < 60 { String::new() } else { format!(" {}bit/s", rate(figure)) };
+    let rx = format!("rx {}pps{}", rate(|w| w.rx_packets_per_s), bits(|w| w.rx_bits_per_s));
+    let tx = format!("tx {}pps{}", rate(|w| w.tx_packets_per_s), bits(|w| w.tx_bits_per_s));
     let drops = super::drop_rate(rates);
     let drop_style = if drops > 0.0 { theme.warning() } else { theme.dim() };
     let mut spans = vec![Span::styled(rx, theme.receive()), Span::raw("  "), Span::styled(tx, theme.send())];
@@ -95,7 +98,7 @@ fn law<'a>(rates: &Rates, theme: Theme) -> Span<'a> {
     let broken = rates.workers.iter().filter(|w| w.law.verdict == Verdict::Broken);
     let lost: i64 = broken.clone().map(|w| w.law.difference()).sum();
     if broken.count() == 0 {
-        return Span::styled("no packet lost", theme.good());
+        return Span::styled("all accounted for", theme.good());
     }
     Span::styled(format!("LAW BROKEN by {lost}"), theme.bad())
 }
@@ -108,7 +111,10 @@ fn tabs<'a>(app: &App, theme: Theme, width: u16) -> Line<'a> {
             _ => view.title().to_owned(),
         };
         let style = if view == app.view { theme.chosen() } else { theme.dim() };
-        spans.push(Span::styled(if width < 45 { format!("{number}{title}") } else { format!(" {number} {title} ") }, style));
+        spans.push(Span::styled(
+            if width < 45 { format!("{number}{title}") } else { format!(" {number} {title} ") },
+            style,
+        ));
         spans.push(Span::raw(" "));
     }
     if let Some(worker) = app.worker.filter(|_| app.view == View::Nodes) {

@@ -74,7 +74,8 @@ impl Grid {
             return;
         }
         let shown = chosen(self.columns, area.width);
-        let heading: Vec<Cell> = self.columns.iter().map(|c| Cell::styled(c.title, theme.heading())).collect();
+        let heading: Vec<Cell> =
+            self.columns.iter().map(|c| Cell::styled(c.title, theme.heading())).collect();
         screen.render_widget(self.line(&shown, &heading), row(area, 0));
         if self.rows.is_empty() {
             screen.render_widget(Line::styled(self.empty, theme.dim()), row(area, 1));
@@ -127,7 +128,8 @@ pub(crate) fn chosen(columns: &[Column], width: u16) -> Vec<usize> {
     };
     while needed(&shown) > width {
         // The last of the least important ones goes.
-        let Some((position, _)) = shown.iter().enumerate().max_by_key(|(_, i)| rank(i)).filter(|(_, i)| rank(i) > 0)
+        let Some((position, _)) =
+            shown.iter().enumerate().max_by_key(|(_, i)| rank(i)).filter(|(_, i)| rank(i) > 0)
         else {
             break;
         };

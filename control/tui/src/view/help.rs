@@ -15,7 +15,7 @@ const TEXT: [&str; 16] = [
     "+  -          longer or shorter interval",
     "w             nodes of one worker, of the next, of all",
     "",
-    "PKT/BATCH  packets taken from the rings at once",
+    "BATCH      packets taken from the rings at once",
     "CYC/PKT    CPU cycles for a packet, all nodes and loop",
     "IDLE       share of time without a packet to move",
     "FILL       frames that the kernel may receive into;",
@@ -30,12 +30,8 @@ const TEXT: [&str; 16] = [
 pub(crate) fn draw(screen: &mut Frame<'_>, area: Rect, theme: Theme) {
     let widest = TEXT.iter().map(|line| line.chars().count()).max().unwrap_or(0) as u16;
     let (width, height) = ((widest + 4).min(area.width), (TEXT.len() as u16 + 2).min(area.height));
-    let place = Rect {
-        x: area.x + (area.width - width) / 2,
-        y: area.y + (area.height - height) / 2,
-        width,
-        height,
-    };
+    let place =
+        Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     let text: Vec<Line<'_>> = TEXT.iter().map(|line| Line::raw(format!(" {line}"))).collect();
     let block = Block::bordered().title(" ze top ").border_style(theme.heading());
     screen.render_widget(Clear, place);

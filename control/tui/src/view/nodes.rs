@@ -23,7 +23,8 @@ const COLUMNS: &[Column] = &[
 pub(crate) fn grid(app: &App, rates: &Rates, theme: Theme) -> Grid {
     let nodes = summed(rates, app.worker);
     let total: f64 = nodes.iter().map(|n| n.cycles_per_s).sum();
-    let rows = nodes.iter().map(|node| row(node, if total > 0.0 { node.cycles_per_s / total } else { 0.0 }, theme));
+    let rows =
+        nodes.iter().map(|node| row(node, if total > 0.0 { node.cycles_per_s / total } else { 0.0 }, theme));
     Grid { columns: COLUMNS, rows: rows.collect(), empty: "no node took a packet so far" }
 }
 
@@ -47,7 +48,8 @@ fn exits(exits: &[ExitRate], packets_per_s: f64) -> String {
     if let [only] = used.as_slice() {
         return only.exit.clone();
     }
-    let words = used.iter().map(|e| format!("{} {}", e.exit, units::percent(e.packets_per_s / packets_per_s)));
+    let words =
+        used.iter().map(|e| format!("{} {}", e.exit, units::percent(e.packets_per_s / packets_per_s)));
     words.collect::<Vec<_>>().join("  ")
 }
 

@@ -43,7 +43,9 @@ pub(crate) fn grid(shown: &Shown, rates: &Rates, theme: Theme) -> Grid {
 }
 
 fn row(port: &PortState, worker: u32, queue: &QueueRates, theme: Theme) -> Vec<Cell> {
-    let level = |frames: u64| if queue.ring_size_frames == 0 { 0.0 } else { frames as f64 / queue.ring_size_frames as f64 };
+    let level = |frames: u64| {
+        if queue.ring_size_frames == 0 { 0.0 } else { frames as f64 / queue.ring_size_frames as f64 }
+    };
     let (fill, tx) = (level(queue.fill_level_frames), level(queue.tx_level_frames));
     vec![
         Cell::plain(&port.name),

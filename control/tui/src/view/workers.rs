@@ -21,7 +21,7 @@ const COLUMNS: &[Column] = &[
     Column::number("RX bit/s", 8, 2),
     Column::number("TX bit/s", 8, 2),
     Column::number("DROP/S", 7, 3),
-    Column::number("PKT/BATCH", 9, 5),
+    Column::number("BATCH", 6, 5),
     Column::number("CYC/PKT", 7, 1),
     Column::number("IDLE", 6, 1),
     Column::number("POOL", 6, 6),
@@ -71,7 +71,8 @@ fn worker_row(worker: &WorkerRates, theme: Theme) -> Vec<Cell> {
 }
 
 fn cards(screen: &mut Frame<'_>, area: Rect, app: &App, rates: &Rates, theme: Theme) {
-    let workers = rates.workers.get(app.scroll.min(rates.workers.len().saturating_sub(1))..).unwrap_or_default();
+    let workers =
+        rates.workers.get(app.scroll.min(rates.workers.len().saturating_sub(1))..).unwrap_or_default();
     for (place, worker) in places(area, workers).into_iter().zip(workers) {
         card(screen, place, worker, app.history.get(&worker.worker), theme);
     }
@@ -104,7 +105,8 @@ fn card(screen: &mut Frame<'_>, area: Rect, worker: &WorkerRates, history: Optio
     draw_history(screen, spark, history, theme);
     let next = 1 + spark_height;
     screen.render_widget(busy_line(worker, area.width, theme), row(area, next));
-    for (n, queue) in (1..).zip(worker.queues.iter().take(usize::from(area.height.saturating_sub(next + 1)))) {
+    for (n, queue) in (1..).zip(worker.queues.iter().take(usize::from(area.height.saturating_sub(next + 1))))
+    {
         screen.render_widget(queue_line(queue, area.width, theme), row(area, next + n));
     }
 }
@@ -129,7 +131,10 @@ fn draw_history(screen: &mut Frame<'_>, area: Rect, history: Option<&History>, t
     let newest_first: Vec<u64> = rx.iter().rev().take(usize::from(graph.width)).copied().collect();
     let peak = newest_first.iter().copied().max().unwrap_or(0);
     let label = |text: String| Line::styled(text, theme.dim());
-    screen.render_widget(label(format!("rx {}", units::rate(peak as f64))), row(Rect { width: label_width, ..area }, 0));
+    screen.render_widget(
+        label(format!("rx {}", units::rate(peak as f64))),
+        row(Rect { width: label_width, ..area }, 0),
+    );
     if area.height > 1 {
         screen.render_widget(label("peak pps".to_owned()), row(Rect { width: label_width, ..area }, 1));
     }
@@ -154,7 +159,9 @@ fn busy_line<'a>(worker: &WorkerRates, width: u16, theme: Theme) -> Line<'a> {
 /// `lan0:0  fill ██████ 1843/2048  tx ░░░░ 3`
 fn queue_line<'a>(queue: &QueueRates, width: u16, theme: Theme) -> Line<'a> {
     let gauge = usize::from(width.saturating_sub(46) / 2).clamp(4, 20);
-    let level = |frames: u64| if queue.ring_size_frames == 0 { 0.0 } else { frames as f64 / queue.ring_size_frames as f64 };
+    let level = |frames: u64| {
+        if queue.ring_size_frames == 0 { 0.0 } else { frames as f64 / queue.ring_size_frames as f64 }
+    };
     let (fill, tx) = (level(queue.fill_level_frames), level(queue.tx_level_frames));
     let name: String = format!("{}:{}", queue.port, queue.queue).chars().take(11).collect();
     let mut spans = vec![
