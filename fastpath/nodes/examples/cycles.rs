@@ -3,6 +3,7 @@
 //! `cargo run --release -p ze-nodes --example cycles`: batches of 64 frames of 60 bytes, one route. The frames go
 //! round: written anew before each batch, which is not counted. Every batch is measured on its own; what is printed
 //! is the median batch (and the quartiles, which say how noisy the machine was), of the whole and of each node.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests are no workers")]
 #![allow(unreachable_pub, reason = "the harness is shared with the tests")]
 
 #[path = "../tests/harness/mod.rs"]

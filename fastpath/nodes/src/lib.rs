@@ -1,11 +1,23 @@
 //! The nodes of the forwarding graph, and [`Graph`], which joins them.
 //!
 //! One node, one file, one name. Every node takes a batch, chooses an exit for each packet, and counts under its
-//! own name. [`graph`](crate::Graph) is the only place that knows which exit leads where.
+//! own name. [`Graph`] is the only place that knows which exit leads where.
 
 #![cfg_attr(
     not(test),
-    deny(clippy::indexing_slicing, clippy::panic, clippy::expect_used, clippy::unwrap_used)
+    deny(
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::expect_used,
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        clippy::disallowed_macros,
+    )
+)]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests are no workers")
 )]
 
 mod bytes;

@@ -1,4 +1,5 @@
 //! After warm-up the graph does not allocate: not on the plain path, nor on any other.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests are no workers")]
 #![allow(unreachable_pub, reason = "the harness is shared by several tests")]
 #![expect(unsafe_code, reason = "a global allocator that counts")]
 
