@@ -1,9 +1,11 @@
 //! Measures a table: `cargo run --release -p ze-lpm --example rate -- --table FILE [--batch N] [--root-bits N]`.
 //!
 //! FILE has one `prefix number` a line (the number any 32-bit value), IPv4 or IPv6; `zstd -d` it first.
-//! Times are those of the measuring thread's CPU; a rate is the median over chunks of 64 k lookups.
+//! Times are those of the measuring thread's CPU; a rate is the median over chunks of 64 k lookups (in
+//! brackets: of the quickest twentieth, which a busy machine disturbs less).
 //! Traces: *covered* = a random route, then a random host in it; *uniform* = anywhere (IPv6: in
-//! 2000::/3); *zipf* = 256 k covered destinations, the k-th with a share of 1/k.
+//! 2000::/3); *zipf* = 256 k covered destinations, the k-th with a share of 1/k;
+//! *few* = 1,024 of them, evenly: what the code costs when memory costs nothing.
 
 use std::{
     hint::black_box,
@@ -70,12 +72,13 @@ fn measure<F: Hosts>(text: &str, options: &Options) {
         for engine in Engine::all() {
             let view_source = view_source.clone().with_engine(engine);
             let view = view_source.view(&guard);
-            let batched = rate(&trace, |addrs, values| {
+            let mut rates = rates(&trace, |addrs, values| {
                 for (addrs, values) in addrs.chunks(options.batch).zip(values.chunks_mut(options.batch)) {
                     view.lookup_batch(addrs, values);
                 }
             });
-            print!("   {} {batched:6.1}", engine.name());
+            print!("   {} {:6.1}", engine.name(), median(&mut rates));
+            print!(" [{:6.1}]", rates[rates.len() * 19 / 20]);
         }
         println!("   M/s");
     }
@@ -127,9 +130,13 @@ fn updates<F: Hosts>(table: &mut Lpm<F>, routes: &[(Prefix<F>, Value)]) -> f64 {
     3.0 * count as f64 / (cpu_time() - start).as_secs_f64() / 1e6
 }
 
-fn rate<A>(trace: &[A], mut lookup: impl FnMut(&[A], &mut [u32])) -> f64 {
+fn rate<A>(trace: &[A], lookup: impl FnMut(&[A], &mut [u32])) -> f64 {
+    median(&mut rates(trace, lookup))
+}
+
+fn rates<A>(trace: &[A], mut lookup: impl FnMut(&[A], &mut [u32])) -> Vec<f64> {
     let mut values = vec![0; CHUNK];
-    let mut rates: Vec<f64> = trace
+    trace
         .chunks_exact(CHUNK)
         .map(|chunk| {
             let start = cpu_time();
@@ -137,8 +144,7 @@ fn rate<A>(trace: &[A], mut lookup: impl FnMut(&[A], &mut [u32])) -> f64 {
             black_box(&values);
             CHUNK as f64 / (cpu_time() - start).as_secs_f64() / 1e6
         })
-        .collect();
-    median(&mut rates)
+        .collect()
 }
 
 fn median(rates: &mut [f64]) -> f64 {
@@ -168,7 +174,8 @@ fn traces<F: Hosts>(routes: &[(Prefix<F>, Value)], random: &mut Random) -> Vec<(
     let destinations: Vec<_> = (0..1 << 18).map(|_| host(random)).collect();
     let uniform = (0..count).map(|_| F::uniform(random)).collect();
     let zipf = (0..count).map(|_| destinations[random.zipf(destinations.len())]).collect();
-    vec![("covered", covered), ("uniform", uniform), ("zipf", zipf)]
+    let few = (0..count).map(|_| destinations[random.below(1 << 10)]).collect();
+    vec![("covered", covered), ("uniform", uniform), ("zipf", zipf), ("few", few)]
 }
 
 trait Hosts: Family {

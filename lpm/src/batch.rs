@@ -8,12 +8,15 @@ use std::sync::atomic::Ordering;
 
 use crate::{
     entry::Entry,
-    family::{Family, Rest},
+    family::{Family, Rest, STRIDE},
     view::View,
 };
 
 /// Lookups in step. More do not help: the core tracks no more loads than these cause.
 pub(crate) const STAGE: usize = 64;
+
+/// Steps in step: as many as 64 bits of an address are good for.
+pub(crate) const STEPS_MAX: usize = 64 / STRIDE as usize;
 
 /// Looks all `addrs` up; the slices are of one length.
 #[inline(always)] // compiled once for each set of CPU features: popcount as an instruction doubles the rate
@@ -26,11 +29,11 @@ pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &
 #[inline(always)]
 fn lookup_stage<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
     let mut entries = [Entry::default(); STAGE];
-    let mut rests = [F::rest(F::Addr::default(), 0); STAGE];
+    let mut rests = [0_u64; STAGE];
     for ((entry, rest), &addr) in entries.iter_mut().zip(&mut rests).zip(addrs) {
         let (index, bits) = F::root_of(view.root_level, addr);
         *entry = Entry(view.words[index].load(Ordering::Acquire));
-        *rest = F::rest(addr, bits);
+        *rest = F::rest(addr, bits).first_bits();
     }
     // The lookups that are not done yet, by number, without a branch that nobody could predict.
     let mut open = [0_u8; STAGE];
@@ -39,7 +42,10 @@ fn lookup_stage<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [
         open[count] = number as u8;
         count += usize::from(!entry.is_direct());
     }
-    while count > 0 {
+    for _ in 0..STEPS_MAX {
+        if count == 0 {
+            break;
+        }
         let mut still_open = 0;
         for at in 0..count {
             let number = usize::from(open[at]) % STAGE;
@@ -55,5 +61,10 @@ fn lookup_stage<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [
     }
     for (value, entry) in values.iter_mut().zip(&entries) {
         *value = entry.value();
+    }
+    // Deeper than 64 bits below the root, which is beyond all but host routes: one by one.
+    for &number in &open[..count] {
+        let number = usize::from(number);
+        values[number] = view.lookup(addrs[number]);
     }
 }

@@ -29,6 +29,10 @@ pub(crate) const KIND_SHIFT: u32 = 32;
 pub(crate) const KIND_MASK: u64 = 0b11 << KIND_SHIFT;
 /// Where the base, or the value, begins.
 pub(crate) const BASE_SHIFT: u32 = 34;
+/// By kind: how far a run is shifted up, so that its upper end is the word's or the value's.
+pub(crate) const UP_SHIFTS: [u8; 4] = [0, 48, 34, 0];
+/// By kind: how far it is shifted down after that, to end where a direct answer begins.
+pub(crate) const DOWN_SHIFTS: [u8; 4] = [0, 14, 0, 0];
 /// So many words can be addressed by a base.
 pub(crate) const WORDS_MAX: usize = 1 << 30;
 
@@ -96,14 +100,12 @@ impl Entry {
         (byte / 8, byte % 8 * 8)
     }
 
-    /// The run at bit `shift` of `word`, as an entry.
+    /// The run at bit `shift` of `word`, as an entry. Without a branch, which nobody could predict: up, so
+    /// that what lies above the run is gone, then down to where an answer belongs.
     #[inline]
     pub(crate) fn extract(self, word: u64, shift: u32) -> Self {
-        match self.kind() {
-            KIND_U16 => Self::direct((word >> shift) as u32 & 0xffff),
-            KIND_U32 => Self::direct((word >> shift) as u32),
-            _ => Self(word),
-        }
+        let of_kind = |shifts: [u8; 4]| u32::from_le_bytes(shifts) >> (8 * self.kind()) & 0b11_1111;
+        Self(word >> shift << of_kind(UP_SHIFTS) >> of_kind(DOWN_SHIFTS))
     }
 
     /// The entry for each slot.

@@ -76,9 +76,16 @@ pub trait Family: sealed::Sealed + Copy + Ord + Hash + fmt::Debug + Send + Sync 
 pub trait Rest: Copy {
     /// Takes the next five bits.
     fn next_slot(&mut self) -> u32;
+    /// The first 64 bits.
+    fn first_bits(self) -> u64;
 }
 
 impl Rest for u64 {
+    #[inline]
+    fn first_bits(self) -> u64 {
+        self
+    }
+
     #[inline]
     fn next_slot(&mut self) -> u32 {
         let slot = *self >> (Self::BITS - u32::from(STRIDE));
@@ -88,6 +95,11 @@ impl Rest for u64 {
 }
 
 impl Rest for u128 {
+    #[inline]
+    fn first_bits(self) -> u64 {
+        (self >> 64) as u64
+    }
+
     #[inline]
     fn next_slot(&mut self) -> u32 {
         let slot = *self >> (Self::BITS - u32::from(STRIDE));
