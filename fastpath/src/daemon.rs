@@ -22,6 +22,9 @@ use crate::args::Args;
 use crate::control::{Ended, Facts, Parts, Ready};
 use crate::{fdstore, instance, server};
 
+/// How long clients may take to end their calls at an orderly stop.
+const API_END_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// Runs the daemon.
 ///
 /// # Errors
@@ -67,10 +70,9 @@ async fn start(args: &Args, kept: HashMap<String, OwnedFd>) -> Result<Ended> {
     info!(pid = std::process::id(), "ze-fastpath is ready");
     let ended = ready.run(end_signal()?, args.keep_representors).await;
     let _ = stop.send(());
-    match tokio::time::timeout(std::time::Duration::from_millis(200), serving).await {
-        Ok(Ok(Err(error))) => warn!(%error, "the API server"),
-        // Streams of clients that do not close are cut.
-        Ok(Ok(Ok(())) | Err(_)) | Err(_) => {}
+    // Streams of clients that do not close are cut.
+    if let Ok(Ok(Err(error))) = tokio::time::timeout(API_END_TIMEOUT, serving).await {
+        warn!(%error, "the API server");
     }
     let _ = std::fs::remove_file(args.socket());
     Ok(ended)

@@ -1,5 +1,6 @@
 //! `ze-fastpath`: see `--help`.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -16,7 +17,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     supervise::follow_supervisor();
     let result = if args.no_supervisor { daemon::run(&args) } else { supervise::supervise(&args.run_dir) };
     result.unwrap_or_else(|error| {

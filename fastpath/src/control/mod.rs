@@ -14,6 +14,7 @@ pub mod parse;
 
 mod apply;
 mod interfaces;
+mod kernel_forwarding;
 mod links;
 mod list;
 mod neighbors;

@@ -76,6 +76,9 @@ pub enum NexthopObject {
     Prohibit,
 }
 
+/// The members of a group: the owner's key of a nexthop, and its weight.
+pub type Members = Vec<(u64, u8)>;
+
 /// What a route leads to, by the owner's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TargetKey {
@@ -119,7 +122,7 @@ pub struct Objects {
     /// Nexthops by owner and key, and how many routes and groups lead to each.
     pub nexthops: HashMap<(OwnerId, u64), (Owned<NexthopObject>, u64)>,
     /// Groups by owner and key, and how many routes lead to each.
-    pub groups: HashMap<(OwnerId, u64), (Owned<Vec<(u64, u8)>>, u64)>,
+    pub groups: HashMap<(OwnerId, u64), (Owned<Members>, u64)>,
     /// Routes by owner, VRF name and prefix.
     pub routes: HashMap<OwnerId, HashMap<(String, IpNet), RouteObject>>,
     /// Static neighbours.

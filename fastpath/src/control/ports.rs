@@ -27,6 +27,7 @@ use ze_worker::Command;
 use ze_xsk::{BindMode, Device, Health, MTU_MAX, OpenedPort, PortSpec, Umem};
 
 use super::apply::refused;
+use super::kernel_forwarding::KernelForwarding;
 use super::objects::{self, OwnerId, device_of};
 use super::parse::Refused;
 use super::{Control, LinkEvent};
@@ -71,6 +72,8 @@ struct Port {
     admin_down: bool,
     macs: Vec<MacAddr>,
     status: Status,
+    /// The kernel's forwarding on the device, off from the first opening until the port is given up.
+    forwarding: Option<KernelForwarding>,
     /// Nobody wants it any more: it goes once it is closed.
     doomed: bool,
     changes: u64,
@@ -415,6 +418,12 @@ impl Control {
         let owners: Vec<_> = (0..opened.queues.len()).map(|queue| (first + queue) % count).collect();
         let queues = std::mem::take(&mut opened.queues);
         let reports = opened.report.queues.clone();
+        if kind == PortKind::Network && port.forwarding.is_none() {
+            match KernelForwarding::switch_off(&port.device) {
+                Ok(off) => port.forwarding = Some(off),
+                Err(error) => warn!(port = name, %error, "the kernel's own forwarding on the port stays on"),
+            }
+        }
         let mut open = Open { out: 0, queues: Vec::new(), frames, port: opened };
         for ((queue, worker), report) in queues.into_iter().zip(&owners).zip(reports) {
             let ring = u64::from(if matches!(kind, PortKind::Network) {
@@ -477,8 +486,10 @@ impl Control {
 
     fn remove_if_doomed(&mut self, name: &str) {
         let over = |port: &Port| port.doomed && matches!(port.status, Status::Missing | Status::Failed(..));
-        if self.ports.all.get(name).is_some_and(over) {
-            self.ports.all.remove(name);
+        if self.ports.all.get(name).is_some_and(over)
+            && let Some(port) = self.ports.all.remove(name)
+        {
+            port.forwarding.into_iter().for_each(KernelForwarding::restore);
         }
     }
 
@@ -593,6 +604,7 @@ impl Control {
                 if let Status::Open(open) | Status::Closing(open) = port.status {
                     open.port.close();
                 }
+                port.forwarding.into_iter().for_each(KernelForwarding::restore);
             }
         };
         let _ = tokio::task::spawn_blocking(close).await;
@@ -616,6 +628,7 @@ fn new_port(id: PortId, kind: PortKind, device: &str, message: &v1::Port) -> Por
         admin_down: message.admin_down,
         macs: Vec::new(),
         status: Status::Missing,
+        forwarding: None,
         doomed: false,
         changes: 0,
     }

@@ -109,14 +109,23 @@ fn what_does_not_exist_is_named() {
     assert_eq!(refusal(nexthop(2, gateway("172.16.0.1", ""))).0, Reason::UnknownReference);
     assert_eq!(refusal(nexthop(2, Kind::Interface("x".into()))).0, Reason::UnknownReference);
     let (reason, path) = refusal(routes(&[10, 9, 0, 0], 16, Some(Target::Nexthop(99))));
-    assert_eq!((reason, path.as_str()), (Reason::UnknownReference, "/vrf[name='default']/route[prefix='10.9.0.0/16']"));
-    assert_eq!(refusal(routes(&[10, 9, 0, 0], 16, Some(Target::NexthopGroup(1)))).0, Reason::UnknownReference);
+    assert_eq!(
+        (reason, path.as_str()),
+        (Reason::UnknownReference, "/vrf[name='default']/route[prefix='10.9.0.0/16']")
+    );
+    assert_eq!(
+        refusal(routes(&[10, 9, 0, 0], 16, Some(Target::NexthopGroup(1)))).0,
+        Reason::UnknownReference
+    );
 }
 
 #[test]
 fn prefixes_with_host_bits_and_of_wrong_length_are_malformed() {
     let (reason, path) = refusal(routes(&[10, 9, 0, 1], 16, Some(Target::Nexthop(1))));
-    assert_eq!((reason, path.as_str()), (Reason::Malformed, "/vrf[name='default']/route[prefix='10.9.0.1/16']"));
+    assert_eq!(
+        (reason, path.as_str()),
+        (Reason::Malformed, "/vrf[name='default']/route[prefix='10.9.0.1/16']")
+    );
     assert_eq!(refusal(routes(&[10, 9, 0], 16, Some(Target::Nexthop(1)))).0, Reason::Malformed);
     assert_eq!(refusal(routes(&[10, 9, 0, 0], 33, Some(Target::Nexthop(1)))).0, Reason::Malformed);
     assert_eq!(refusal(routes(&[10, 9, 0, 0], 16, None)).0, Reason::Malformed);
@@ -124,8 +133,15 @@ fn prefixes_with_host_bits_and_of_wrong_length_are_malformed() {
 
 #[test]
 fn interface_addresses_are_addresses_of_hosts() {
-    for wrong in ["10.0.1.0/24", "10.0.1.255/24", "224.0.0.1/24", "127.0.0.1/8", "0.0.0.1/8", "2001:db8::/64", "::1/128"]
-    {
+    for wrong in [
+        "10.0.1.0/24",
+        "10.0.1.255/24",
+        "224.0.0.1/24",
+        "127.0.0.1/8",
+        "0.0.0.1/8",
+        "2001:db8::/64",
+        "::1/128",
+    ] {
         assert_eq!(refusal(address("lan0", wrong)).0, Reason::Malformed, "{wrong}");
     }
     assert_eq!(refusal(address("lan0", "fe80::1/64")).0, Reason::Unsupported);
@@ -137,7 +153,10 @@ fn interface_addresses_are_addresses_of_hosts() {
 
 #[test]
 fn contradictions_are_conflicts() {
-    assert_eq!(refusal(put(interface("twin", "lan0"))), (Reason::Conflict, "/interface[name='twin']/vlan".into()));
+    assert_eq!(
+        refusal(put(interface("twin", "lan0"))),
+        (Reason::Conflict, "/interface[name='twin']/vlan".into())
+    );
     let same_device = v1::Port { name: "p".into(), device: "lan0".into(), ..v1::Port::default() };
     assert_eq!(refusal(op(Op::PutPort(same_device))).0, Reason::Conflict);
     let mut operations = ground();
@@ -155,7 +174,8 @@ fn contradictions_are_conflicts() {
 #[test]
 fn groups_have_members_that_exist_once_and_weights_in_range() {
     let group = |members: &[(u64, u32)]| {
-        let members = members.iter().map(|(nexthop, weight)| v1::GroupMember { nexthop: *nexthop, weight: *weight });
+        let members =
+            members.iter().map(|(nexthop, weight)| v1::GroupMember { nexthop: *nexthop, weight: *weight });
         op(Op::PutNexthopGroup(v1::NexthopGroup { key: 1, members: members.collect() }))
     };
     assert_eq!(refusal(group(&[])).0, Reason::Malformed);
