@@ -118,23 +118,31 @@ impl Lab {
     /// # Errors
     /// A name that is not usable, or a missing right: see [`Requirements::check`].
     pub fn new(name: &str) -> Result<Self, LabError> {
+        Self::with_interrupt(name, &Interrupt::default())
+    }
+
+    /// As [`Lab::new`], with a request to stop that exists already, in a signal handler for one.
+    ///
+    /// # Errors
+    /// As [`Lab::new`].
+    pub fn with_interrupt(name: &str, interrupt: &Interrupt) -> Result<Self, LabError> {
         check_lab_name(name)?;
         Self::sweep_stale()?;
         for attempt in 1..LABS_PER_PROCESS_MAX {
             let prefix = prefix(name, std::process::id(), attempt);
             if let Some(lock) = reaper::claim(&prefix)? {
-                return Self::with_prefix(prefix, lock);
+                return Self::with_prefix(prefix, lock, interrupt.clone());
             }
         }
         Err(LabError::Name { kind: "lab", name: name.to_owned(), reason: "too many labs of this name" })
     }
 
-    fn with_prefix(prefix: String, lock: reaper::OwnerLock) -> Result<Self, LabError> {
+    fn with_prefix(prefix: String, lock: reaper::OwnerLock, interrupt: Interrupt) -> Result<Self, LabError> {
         let reaper = Reaper::start(&prefix)?;
         let shared = Shared {
             directory: reaper::directory(&prefix),
             prefix,
-            interrupt: Interrupt::default(),
+            interrupt,
             kept: AtomicBool::new(false),
             serial: AtomicU32::new(0),
         };
