@@ -11,6 +11,7 @@
 
 pub mod objects;
 pub mod parse;
+pub mod paths;
 
 mod apply;
 mod interfaces;
