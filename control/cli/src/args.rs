@@ -106,6 +106,15 @@ Static neighbours stay. Packets to a forgotten one wait until it is resolved aga
 
 Exit code 1 when there is an error among the findings.")]
     Doctor(DoctorArgs),
+    /// Build a small network of namespaces, route real traffic through Ze, and report
+    #[command(after_help = "Examples:
+  ze demo                         as root: hosts, router, ping, traceroute, 1 GB each way, a summary
+  ze demo --keep                  leaves it running and says how to watch it
+  ze demo --quick                 smaller transfers
+  ze -o json demo > demo.json
+
+Nothing is left behind, also after Ctrl-C. Needs root, ip, ethtool and tc, and the daemons beside ze.")]
+    Demo(DemoArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Examples:
   ze completions bash > /etc/bash_completion.d/ze
@@ -114,6 +123,29 @@ Exit code 1 when there is an error among the findings.")]
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Arguments of `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Leave the network running
+    #[arg(long)]
+    pub keep: bool,
+    /// Smaller transfers, each measured once
+    #[arg(long)]
+    pub quick: bool,
+    /// Bytes of each measured transfer
+    #[arg(long, value_name = "BYTES")]
+    pub bytes: Option<u64>,
+    /// Directory of ze-fastpath and ze-slowpath. [default: beside ze]
+    #[arg(long, value_name = "DIR", env = "ZE_BIN_DIR")]
+    pub bin_dir: Option<std::path::PathBuf>,
+    /// No progress on standard error
+    #[arg(long)]
+    pub quiet: bool,
+    /// What ze-fastpath's workers do when idle: busy, adaptive, interrupt
+    #[arg(long, value_name = "MODE")]
+    pub idle: Option<String>,
 }
 
 /// Arguments of `show`.

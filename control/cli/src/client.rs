@@ -35,7 +35,9 @@ pub async fn connect(socket: &Path) -> Result<Client, Error> {
 ///
 /// # Errors
 /// The daemon's refusal, or its silence.
-pub async fn answer<T>(call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>) -> Result<T, Error> {
+pub async fn answer<T>(
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, Error> {
     match tokio::time::timeout(PATIENCE, call).await {
         Ok(reply) => Ok(reply?.into_inner()),
         Err(_) => Err(tonic::Status::deadline_exceeded("ze-fastpath does not answer").into()),
@@ -63,9 +65,10 @@ fn explain(socket: &Path, error: &tonic::transport::Error) -> Error {
             format!("ze-fastpath does not answer at {at}: nobody listens there"),
             refused_hint(socket),
         ),
-        io::ErrorKind::PermissionDenied => {
-            Error::new(format!("you may not talk to ze-fastpath at {at}: permission denied"), permission_hint(socket))
-        }
+        io::ErrorKind::PermissionDenied => Error::new(
+            format!("you may not talk to ze-fastpath at {at}: permission denied"),
+            permission_hint(socket),
+        ),
         _ => Error::new(format!("ze-fastpath does not answer at {at}: {system}"), ""),
     }
 }
@@ -81,17 +84,28 @@ fn refused_hint(socket: &Path) -> String {
 
 /// Who may: the first thing on the path that stands in the way decides.
 fn permission_hint(socket: &Path) -> String {
-    let in_the_way = socket.ancestors().filter(|p| !p.as_os_str().is_empty()).find_map(|p| fs::metadata(p).ok().map(|m| (p, m)));
+    let in_the_way = socket
+        .ancestors()
+        .filter(|p| !p.as_os_str().is_empty())
+        .find_map(|p| fs::metadata(p).ok().map(|m| (p, m)));
     let Some((path, metadata)) = in_the_way else {
         return "Ask for access, or use sudo.".to_owned();
     };
-    let owner = User::from_uid(Uid::from_raw(metadata.uid())).ok().flatten().map_or_else(|| metadata.uid().to_string(), |u| u.name);
-    let group = Group::from_gid(Gid::from_raw(metadata.gid())).ok().flatten().map_or_else(|| metadata.gid().to_string(), |g| g.name);
+    let owner = User::from_uid(Uid::from_raw(metadata.uid()))
+        .ok()
+        .flatten()
+        .map_or_else(|| metadata.uid().to_string(), |u| u.name);
+    let group = Group::from_gid(Gid::from_raw(metadata.gid()))
+        .ok()
+        .flatten()
+        .map_or_else(|| metadata.gid().to_string(), |g| g.name);
     let mode = metadata.mode() & 0o777;
     let who = format!("{} belongs to {owner}:{group} with mode {mode:03o}", path.display());
     // Connecting asks for write permission on the socket, unix(7).
     if mode & 0o020 != 0 && group != "root" {
-        return format!("{who}: members of group '{group}' may. `sudo usermod -aG {group} $USER` and a new login make you one; or use sudo.");
+        return format!(
+            "{who}: members of group '{group}' may. `sudo usermod -aG {group} $USER` and a new login make you one; or use sudo."
+        );
     }
     format!("{who}: only {owner} may. Use sudo.")
 }

@@ -26,14 +26,18 @@ pub fn layers(frame: &[u8]) -> Vec<String> {
 }
 
 fn link(frame: &[u8], out: &mut Vec<String>) {
-    let (Some(destination), Some(source), Some(mut kind)) = (mac(frame, 0), mac(frame, 6), be16(frame, 12)) else {
+    let (Some(destination), Some(source), Some(mut kind)) = (mac(frame, 0), mac(frame, 6), be16(frame, 12))
+    else {
         out.push(format!("runt of {} bytes", frame.len()));
         return;
     };
     out.push(format!("Ethernet {source} > {destination}"));
     let mut at = ethernet::HEADER_BYTES;
     for _ in 0..TAGS_MAX {
-        let (true, Some(tag), Some(next)) = (ethernet::is_tag(kind), be16(frame, at), be16(frame, at + 2)) else { break };
+        let (true, Some(tag), Some(next)) = (ethernet::is_tag(kind), be16(frame, at), be16(frame, at + 2))
+        else {
+            break;
+        };
         let priority = if tag >> 13 > 0 { format!(" priority {}", tag >> 13) } else { String::new() };
         out.push(format!("VLAN {}{priority}", tag & 0x0fff));
         (kind, at) = (next, at + ethernet::TAG_BYTES);
@@ -79,7 +83,11 @@ fn ip4(packet: &[u8], out: &mut Vec<String>) {
     };
     let view = ipv4::View(header);
     if view.version() != 4 || view.header_len_bytes() < ipv4::HEADER_BYTES {
-        out.push(format!("IPv4 malformed: version {}, header of {} bytes", view.version(), view.header_len_bytes()));
+        out.push(format!(
+            "IPv4 malformed: version {}, header of {} bytes",
+            view.version(),
+            view.header_len_bytes()
+        ));
         return;
     }
     let (source, destination) = (Ipv4Addr::from(view.source()), Ipv4Addr::from(view.destination()));
@@ -111,8 +119,13 @@ fn ip6(packet: &[u8], out: &mut Vec<String>) {
         return;
     }
     let (source, destination) = (Ipv6Addr::from(view.source()), Ipv6Addr::from(view.destination()));
-    out.push(format!("IPv6 {source} > {destination} hop limit {} len {}", view.hop_limit(), view.payload_len_bytes()));
-    let (mut kind, mut rest, mut offset) = (view.next_header(), packet.get(ipv6::HEADER_BYTES..).unwrap_or_default(), 0);
+    out.push(format!(
+        "IPv6 {source} > {destination} hop limit {} len {}",
+        view.hop_limit(),
+        view.payload_len_bytes()
+    ));
+    let (mut kind, mut rest, mut offset) =
+        (view.next_header(), packet.get(ipv6::HEADER_BYTES..).unwrap_or_default(), 0);
     for _ in 0..EXTENSION_HEADERS_MAX {
         let Some((text, next, len)) = extension(kind, rest, &mut offset) else { break };
         out.push(text);
@@ -144,7 +157,11 @@ fn extension(kind: u8, header: &[u8], offset: &mut usize) -> Option<(String, u8,
 }
 
 fn fragment(offset: usize, more: bool, id: u32) -> String {
-    if offset == 0 && !more { String::new() } else { format!(" fragment {id} at {offset}{}", if more { "+" } else { "" }) }
+    if offset == 0 && !more {
+        String::new()
+    } else {
+        format!(" fragment {id} at {offset}{}", if more { "+" } else { "" })
+    }
 }
 
 fn transport(kind: u8, bytes: &[u8], offset: usize, out: &mut Vec<String>) {
@@ -182,13 +199,15 @@ fn protocol_name(kind: u8) -> Option<&'static str> {
 
 fn tcp(bytes: &[u8]) -> Option<String> {
     let (source, destination) = (be16(bytes, 0)?, be16(bytes, 2)?);
-    let (Some(seq), Some(ack), Some(flags), Some(window)) = (be32(bytes, 4), be32(bytes, 8), bytes.get(13), be16(bytes, 14))
+    let (Some(seq), Some(ack), Some(flags), Some(window)) =
+        (be32(bytes, 4), be32(bytes, 8), bytes.get(13), be16(bytes, 14))
     else {
         return Some(format!("TCP {source} > {destination}"));
     };
     // RFC 9293 §3.1, from the lowest bit.
     let names = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-    let set: Vec<_> = names.iter().enumerate().filter(|(i, _)| flags >> i & 1 == 1).map(|(_, n)| *n).collect();
+    let set: Vec<_> =
+        names.iter().enumerate().filter(|(i, _)| flags >> i & 1 == 1).map(|(_, n)| *n).collect();
     Some(format!("TCP {source} > {destination} [{}] seq {seq} ack {ack} window {window}", set.join(" ")))
 }
 

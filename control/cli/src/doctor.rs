@@ -50,8 +50,18 @@ pub struct Finding {
 
 impl Finding {
     /// Something to do something about.
-    pub fn new(severity: Severity, check: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { severity, check, message: message.into(), advice: Some(advice.into()).filter(|a: &String| !a.is_empty()) }
+    pub fn new(
+        severity: Severity,
+        check: &'static str,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            check,
+            message: message.into(),
+            advice: Some(advice.into()).filter(|a: &String| !a.is_empty()),
+        }
     }
 
     /// Something that is right.
@@ -83,7 +93,10 @@ pub async fn run(socket: &Path, args: DoctorArgs, out: &mut Output) -> Result<bo
     let machine = Machine::read(Path::new("/"), pid);
     match &dataplane {
         Ok(dataplane) => {
-            findings.push(Finding::ok("daemon", format!("ze-fastpath {} answers at {}.", clean(&dataplane.info.version), socket.display())));
+            findings.push(Finding::ok(
+                "daemon",
+                format!("ze-fastpath {} answers at {}.", clean(&dataplane.info.version), socket.display()),
+            ));
             findings.extend(machine::socket_findings(socket));
             findings.extend(machine.findings(Some(&dataplane.info)));
             findings.extend(dataplane.findings());
@@ -101,7 +114,9 @@ pub async fn run(socket: &Path, args: DoctorArgs, out: &mut Output) -> Result<bo
 
 fn unreachable(error: &Error) -> Finding {
     match error {
-        Error::Told { message, hint } => Finding::new(Severity::Error, "daemon", format!("{message}."), hint.as_str()),
+        Error::Told { message, hint } => {
+            Finding::new(Severity::Error, "daemon", format!("{message}."), hint.as_str())
+        }
         Error::Usage(message) => Finding::new(Severity::Error, "daemon", message.as_str(), ""),
         Error::BrokenPipe => Finding::new(Severity::Error, "daemon", "The connection broke.", ""),
     }
@@ -118,7 +133,13 @@ fn page(mut findings: Vec<Finding>, all: bool, paint: Paint) -> Result<(Page, bo
     }
     let mut text: String = findings.iter().map(|f| finding_text(f, paint)).collect();
     let several = |n: usize, noun: &str| ze_tui::units::plural(n as u64, noun);
-    let summary = format!("{}, {}, {}; {right} things are right.", several(errors, "error"), several(warnings, "warning"), several(notes, "note"));
+    let summary = format!(
+        "{}, {}, {}; {} passed.",
+        several(errors, "error"),
+        several(warnings, "warning"),
+        several(notes, "note"),
+        several(right, "check")
+    );
     text += &paint.paint(if errors == 0 { Style::Good } else { Style::Bad }, &summary);
     text.push('\n');
     Ok((Page::new(&Report { errors, warnings, notes, findings }, text)?, errors == 0))
@@ -131,7 +152,8 @@ fn finding_text(finding: &Finding, paint: Paint) -> String {
         Severity::Note => ("note", Style::Heading),
         Severity::Ok => ("ok", Style::Good),
     };
-    let mut text = format!("{}{}  {}\n", paint.paint(style, word), " ".repeat(7 - word.len()), clean(&finding.message));
+    let mut text =
+        format!("{}{}  {}\n", paint.paint(style, word), " ".repeat(7 - word.len()), clean(&finding.message));
     if let Some(advice) = &finding.advice {
         text += &format!("         {}\n", paint.paint(Style::Dim, &clean(advice)));
     }

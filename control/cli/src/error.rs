@@ -83,8 +83,12 @@ impl From<Status> for Error {
             Code::Unavailable | Code::Cancelled | Code::Unknown => {
                 "ze-fastpath went away while it answered. `systemctl status ze-fastpath` and its log say why."
             }
-            Code::Unimplemented => "This ze-fastpath is older than this command. `ze show version` shows both.",
-            Code::DeadlineExceeded => "ze-fastpath is there but does not answer in time. Is the machine overloaded?",
+            Code::Unimplemented => {
+                "This ze-fastpath is older than this command. `ze show version` shows both."
+            }
+            Code::DeadlineExceeded => {
+                "ze-fastpath is there but does not answer in time. Is the machine overloaded?"
+            }
             _ => "",
         };
         Self::new(message, hint)

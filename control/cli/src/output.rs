@@ -118,7 +118,11 @@ impl Output {
             Format::Table if self.terminal => {
                 // Home, the page, and what was longer before goes: no flicker.
                 let text = page.text.replace('\n', "\x1b[K\n");
-                write!(self.sink, "\x1b[H{}\x1b[K\n\x1b[K\n{text}\x1b[J", self.paint.paint(Style::Dim, title))?;
+                write!(
+                    self.sink,
+                    "\x1b[H{}\x1b[K\n\x1b[K\n{text}\x1b[J",
+                    self.paint.paint(Style::Dim, title)
+                )?;
             }
             Format::Table => write!(self.sink, "{}\n", page.text)?,
         }

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use serde_json::json;
 use ze_proto::v1::FlushNeighborsRequest;
 use ze_tui::units::plural;
-use serde_json::json;
 
-use crate::args::{Clear, Cli, Command, Format, Show};
+use crate::args::{Clear, Cli, Command, DemoArgs, Format, Show};
 use crate::client::{self, answer};
 use crate::error::Error;
 use crate::output::{Output, Page};
@@ -24,6 +24,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return wrong_words(&error, &words),
     };
     let json = cli.global.output == Format::Json;
+    // The demo has threads and runtimes of its own.
+    if let Command::Demo(args) = &cli.command {
+        return demo(args, json);
+    }
     let done = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -55,6 +59,8 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
             let well = doctor::run(socket, args, &mut out).await?;
             return Ok(ExitCode::from(u8::from(!well)));
         }
+        // Handled before there was a runtime.
+        Command::Demo(_) => {}
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ze", &mut script);
@@ -65,6 +71,18 @@ async fn run(cli: Cli) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn demo(args: &DemoArgs, json: bool) -> ExitCode {
+    ze_pktgen::demo::run_and_report(&ze_pktgen::demo::Options {
+        keep: args.keep,
+        quick: args.quick,
+        bytes: args.bytes,
+        bin_dir: args.bin_dir.clone(),
+        quiet: args.quiet,
+        json,
+        idle: args.idle.clone(),
+    })
+}
+
 async fn clear(socket: &std::path::Path, what: Clear, out: &mut Output) -> Result<(), Error> {
     let Clear::Neighbors { address, interface } = what;
     let mut client = client::connect(socket).await?;
@@ -73,7 +91,10 @@ async fn clear(socket: &std::path::Path, what: Clear, out: &mut Output) -> Resul
         address: address.map(ze_proto::address::to_bytes).unwrap_or_default(),
     };
     let flushed = answer(client.flush_neighbors(request)).await?.flushed;
-    out.page(&Page::new(&json!({ "flushed": flushed }), format!("{} forgotten.\n", plural(flushed, "neighbour")))?)
+    out.page(&Page::new(
+        &json!({ "flushed": flushed }),
+        format!("{} forgotten.\n", plural(flushed, "neighbour")),
+    )?)
 }
 
 /// Says what is wrong with the words, or gives the help that was asked for.

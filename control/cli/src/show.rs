@@ -15,8 +15,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ze_proto::v1::{
-    GetInfoRequest, GetStatsRequest, ListInterfacesRequest, ListNeighborsRequest, ListPortsRequest, ListVrfsRequest,
-    LookupRouteRequest, Stats,
+    GetInfoRequest, GetStatsRequest, ListInterfacesRequest, ListNeighborsRequest, ListPortsRequest,
+    ListVrfsRequest, LookupRouteRequest, Stats,
 };
 use ze_tui::rates::Rates;
 
@@ -102,7 +102,9 @@ impl Asking {
                 vrfs::page(&reply.vrfs, paint)
             }
             Show::Version => version::page(&answer(self.client.get_info(GetInfoRequest {})).await?, paint),
-            Show::Trace(_) => Err(Error::Usage("a trace is a stream already; it can not be watched".to_owned())),
+            Show::Trace(_) => {
+                Err(Error::Usage("a trace is a stream already; it can not be watched".to_owned()))
+            }
         }
     }
 

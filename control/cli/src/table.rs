@@ -93,7 +93,8 @@ impl Table {
     pub fn render(&mut self, paint: Paint) -> String {
         let mut text = String::new();
         if !std::mem::replace(&mut self.headed, true) {
-            let heading: Vec<Cell> = self.columns.iter().map(|c| Cell::styled(c.title, Style::Heading)).collect();
+            let heading: Vec<Cell> =
+                self.columns.iter().map(|c| Cell::styled(c.title, Style::Heading)).collect();
             self.line(&mut text, &heading, paint);
         }
         for row in &self.rows {
@@ -107,7 +108,8 @@ impl Table {
         // Nothing invisible stands at the end of a line.
         let used = cells.iter().rposition(|c| !c.text.is_empty()).map_or(0, |last| last + 1);
         for (i, cell) in cells.iter().take(used).enumerate() {
-            let (width, right) = (self.widths.get(i).copied().unwrap_or(0), self.columns.get(i).is_some_and(|c| c.right));
+            let (width, right) =
+                (self.widths.get(i).copied().unwrap_or(0), self.columns.get(i).is_some_and(|c| c.right));
             let padding = " ".repeat(width.saturating_sub(cell.text.width()));
             let painted = paint.paint(cell.style, &cell.text);
             text.push_str(if i > 0 { GAP } else { "" });

@@ -31,7 +31,10 @@ pub fn prefix(bytes: &[u8], len: u32) -> String {
 pub fn mac(bytes: &[u8]) -> Option<String> {
     match bytes {
         [] => None,
-        _ => Some(<[u8; 6]>::try_from(bytes).map_or_else(|_| format!("0x{}", hex(bytes)), |m| MacAddr(m).to_string())),
+        _ => Some(
+            <[u8; 6]>::try_from(bytes)
+                .map_or_else(|_| format!("0x{}", hex(bytes)), |m| MacAddr(m).to_string()),
+        ),
     }
 }
 

@@ -39,9 +39,14 @@ pub async fn run(socket: &Path, args: &TopArgs, out: &mut Output) -> Result<(), 
         return out.flush();
     }
     if !(out.terminal && std::io::stdin().is_terminal()) {
-        return Err(Error::new("ze top needs a terminal", "`ze top --once` prints one page, `ze -o json top` figures."));
+        return Err(Error::new(
+            "ze top needs a terminal",
+            "`ze top --once` prints one page, `ze -o json top` figures.",
+        ));
     }
-    ze_tui::run(options).await.map_err(|error| Error::new(format!("the terminal can not be used: {error}"), ""))
+    ze_tui::run(options)
+        .await
+        .map_err(|error| Error::new(format!("the terminal can not be used: {error}"), ""))
 }
 
 /// Rates as one document a line; one only with `--once`.

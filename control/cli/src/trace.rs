@@ -50,7 +50,7 @@ struct Step<'a> {
 pub async fn run(socket: &Path, args: &TraceArgs, out: &mut Output) -> Result<(), Error> {
     let words = args.filter.join(" ");
     // The daemon says the same, but only when there is one.
-    let filter: Filter = words.parse().map_err(|error| Error::Usage(format!("filter: {error}")))?;
+    words.parse::<Filter>().map_err(|error| Error::Usage(format!("filter: {error}")))?;
     let mut client = client::connect(socket).await?;
     let timeout_ms = u32::try_from(args.timeout.as_millis()).unwrap_or(u32::MAX);
     let request = TraceRequest { filter: words, packets: args.count, timeout_ms };
@@ -58,15 +58,15 @@ pub async fn run(socket: &Path, args: &TraceArgs, out: &mut Output) -> Result<()
     match out.format {
         Format::Json => lines(events, out).await,
         Format::Table => {
-            announce(&filter, args);
+            announce(&args.filter, args);
             walks(events, args, out).await
         }
     }
 }
 
 /// On standard error, so that what is piped on is the trace alone.
-fn announce(filter: &Filter, args: &TraceArgs) {
-    let what = if *filter == Filter::default() { "any packet".to_owned() } else { filter.to_string() };
+fn announce(filter: &[String], args: &TraceArgs) {
+    let what = if filter.is_empty() { "whatever comes".to_owned() } else { filter.join(" ") };
     let packets = units::plural(args.count.into(), "packet");
     eprintln!("Waiting up to {} for {packets}: {what}. Ctrl-C ends.", units::duration(args.timeout));
 }

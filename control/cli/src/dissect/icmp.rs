@@ -10,7 +10,13 @@ const HEADER_BYTES: usize = 8;
 pub(super) fn v4(bytes: &[u8]) -> Option<String> {
     let [kind, code, ..] = *bytes else { return None };
     let text = match (kind, code) {
-        (0 | 8, _) => return Some(format!("ICMP echo {}{}", if kind == 8 { "request" } else { "reply" }, numbers(bytes))),
+        (0 | 8, _) => {
+            return Some(format!(
+                "ICMP echo {}{}",
+                if kind == 8 { "request" } else { "reply" },
+                numbers(bytes)
+            ));
+        }
         (3, 0) => "net unreachable".to_owned(),
         (3, 1) => "host unreachable".to_owned(),
         (3, 2) => "protocol unreachable".to_owned(),
@@ -31,7 +37,11 @@ pub(super) fn v6(bytes: &[u8]) -> Option<String> {
     let [kind, code, ..] = *bytes else { return None };
     let text = match (kind, code) {
         (128 | 129, _) => {
-            return Some(format!("ICMPv6 echo {}{}", if kind == 128 { "request" } else { "reply" }, numbers(bytes)));
+            return Some(format!(
+                "ICMPv6 echo {}{}",
+                if kind == 128 { "request" } else { "reply" },
+                numbers(bytes)
+            ));
         }
         (133, _) => return Some("ICMPv6 router solicitation".to_owned()),
         (134, _) => return Some("ICMPv6 router advertisement".to_owned()),
@@ -65,7 +75,9 @@ fn target(bytes: &[u8]) -> Option<Ipv6Addr> {
 /// ` about (IPv4 a > b …)`. Errors about errors are not sent (RFC 1122 §3.2.2); what claims to be one is read only
 /// as far as the cut below.
 fn about(bytes: &[u8], read: fn(&[u8], &mut Vec<String>)) -> String {
-    let Some(inner) = bytes.get(HEADER_BYTES..).filter(|inner| !inner.is_empty()) else { return String::new() };
+    let Some(inner) = bytes.get(HEADER_BYTES..).filter(|inner| !inner.is_empty()) else {
+        return String::new();
+    };
     let mut layers = Vec::new();
     // An IPv6 header and 20 bytes of what it carries.
     read(inner.get(..60).unwrap_or(inner), &mut layers);

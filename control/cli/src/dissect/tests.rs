@@ -124,7 +124,10 @@ fn frames_that_are_not_ip_are_named() {
     assert_eq!(layers(&frame(0x88cc, &[])).pop().unwrap(), "EtherType 0x88cc");
     assert_eq!(layers(&[1, 2, 3]), ["runt of 3 bytes"]);
     assert_eq!(layers(&frame(0x0800, &[0x45; 5])).pop().unwrap(), "IPv4 cut after 5 bytes");
-    assert_eq!(layers(&frame(0x0800, &[0x54; 20])).pop().unwrap(), "IPv4 malformed: version 5, header of 16 bytes");
+    assert_eq!(
+        layers(&frame(0x0800, &[0x54; 20])).pop().unwrap(),
+        "IPv4 malformed: version 5, header of 16 bytes"
+    );
 }
 
 #[test]
@@ -142,7 +145,10 @@ fn cut_and_random_bytes_are_harmless() {
     };
     for round in 0..20_000_usize {
         let mut bytes: Vec<u8> = (0..round % 120).map(|_| random()).collect();
-        for (at, kind) in [(12, [[8, 0], [0x86, 0xdd], [8, 6], [0x81, 0]][round % 4]), (14, [[0x45, 0], [0x60, 0], [0, 1], [0, 1]][round % 4])] {
+        for (at, kind) in [
+            (12, [[8, 0], [0x86, 0xdd], [8, 6], [0x81, 0]][round % 4]),
+            (14, [[0x45, 0], [0x60, 0], [0, 1], [0, 1]][round % 4]),
+        ] {
             if let Some(place) = bytes.get_mut(at..at + 2) {
                 place.copy_from_slice(&kind);
             }

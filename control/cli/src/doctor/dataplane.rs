@@ -20,10 +20,22 @@ const GLANCE: Duration = Duration::from_millis(500);
 /// Drop reasons that mean that Ze or the machine is short of something, and what to do.
 const SHORTAGES: [(&str, &str); 5] = [
     ("pool_empty", "More frames of packet memory, or fewer queues a worker, would help."),
-    ("tx_ring_full", "The way out is slower than what is sent to it. `ze top --view ports` shows which ring is full."),
-    ("control_queue_full", "The control thread does not keep up with ARP and ND. Is its core shared with a worker?"),
-    ("handoff_full", "One worker can not keep up with what others hand to it. `ze show workers` shows its idle share."),
-    ("neighbor_queue_full", "Packets wait for neighbours that do not answer. `ze show neighbors` lists them."),
+    (
+        "tx_ring_full",
+        "The way out is slower than what is sent to it. `ze top --view ports` shows which ring is full.",
+    ),
+    (
+        "control_queue_full",
+        "The control thread does not keep up with ARP and ND. Is its core shared with a worker?",
+    ),
+    (
+        "handoff_full",
+        "One worker can not keep up with what others hand to it. `ze show workers` shows its idle share.",
+    ),
+    (
+        "neighbor_queue_full",
+        "Packets wait for neighbours that do not answer. `ze show neighbors` lists them.",
+    ),
 ];
 
 /// Facts from the daemon: two samples, a moment apart.
@@ -60,7 +72,9 @@ impl Dataplane {
     /// What the facts mean.
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = vec![self.version()];
-        findings.extend(self.info.warnings.iter().map(|w| Finding::new(Severity::Warning, "fastpath", w.as_str(), "")));
+        findings.extend(
+            self.info.warnings.iter().map(|w| Finding::new(Severity::Warning, "fastpath", w.as_str(), "")),
+        );
         findings.extend(self.stats.ports.iter().filter(|p| !p.representor).flat_map(port));
         findings.extend(self.stats.ports.iter().flat_map(program));
         findings.extend(self.interfaces());
@@ -86,7 +100,8 @@ impl Dataplane {
     }
 
     fn interfaces(&self) -> Vec<Finding> {
-        let failed = self.stats.interfaces.iter().filter(|i| i.state() == LinkState::Failed || !i.message.is_empty());
+        let failed =
+            self.stats.interfaces.iter().filter(|i| i.state() == LinkState::Failed || !i.message.is_empty());
         let finding = |i: &ze_proto::v1::InterfaceState| {
             let name = i.interface.as_ref().map_or("", |i| i.name.as_str());
             let severity = if i.state() == LinkState::Failed { Severity::Error } else { Severity::Warning };
@@ -126,13 +141,23 @@ impl Dataplane {
         let law = worker.law.unwrap_or_default();
         let law = Law::between(&earlier.unwrap_or(law), &law);
         match law.verdict {
-            Verdict::Holds | Verdict::InFlight => {
-                Finding::ok("law", format!("Worker {}: {} came in, and each is accounted for.", worker.worker, plural(law.in_packets, "packet")))
-            }
+            Verdict::Holds | Verdict::InFlight => Finding::ok(
+                "law",
+                format!(
+                    "Worker {}: {} came in, and each is accounted for.",
+                    worker.worker,
+                    plural(law.in_packets, "packet")
+                ),
+            ),
             Verdict::Broken => Finding::new(
                 Severity::Error,
                 "law",
-                format!("Worker {}: {} came in and {} went out or are held; the rest is unaccounted for.", worker.worker, count(law.in_packets), count(law.out_packets)),
+                format!(
+                    "Worker {}: {} came in and {} went out or are held; the rest is unaccounted for.",
+                    worker.worker,
+                    count(law.in_packets),
+                    count(law.out_packets)
+                ),
                 "This is a defect of Ze. Please report it with the output of `ze -o json show counters`.",
             ),
         }
@@ -156,7 +181,8 @@ impl Dataplane {
         for worker in &self.stats.workers {
             let before = self.earlier.workers.iter().find(|w| w.worker == worker.worker);
             for queue in &worker.queues {
-                let earlier = before.and_then(|w| w.queues.iter().find(|q| q.port == queue.port && q.queue == queue.queue));
+                let earlier = before
+                    .and_then(|w| w.queues.iter().find(|q| q.port == queue.port && q.queue == queue.queue));
                 let at = format!("Port {} queue {}", queue.port, queue.queue);
                 if queue.fill_starved > 0 {
                     let now = earlier.is_some_and(|q| q.fill_starved < queue.fill_starved);
@@ -180,7 +206,13 @@ impl Dataplane {
 
     fn shortages(&self) -> Vec<Finding> {
         let total = |stats: &Stats, reason: &str| -> u64 {
-            stats.workers.iter().flat_map(|w| &w.drops).filter(|d| d.reason == reason).map(|d| d.packets).sum()
+            stats
+                .workers
+                .iter()
+                .flat_map(|w| &w.drops)
+                .filter(|d| d.reason == reason)
+                .map(|d| d.packets)
+                .sum()
         };
         let mut findings = Vec::new();
         for (reason, advice) in SHORTAGES {
@@ -188,8 +220,17 @@ impl Dataplane {
             if now == 0 {
                 continue;
             }
-            let (severity, words) = if now > before { (Severity::Warning, "and it goes on") } else { (Severity::Note, "not now") };
-            findings.push(Finding::new(severity, "drops", format!("{} dropped for {reason}, {words}.", plural(now, "packet")), advice));
+            let (severity, words) = if now > before {
+                (Severity::Warning, "and it goes on")
+            } else {
+                (Severity::Note, "not now")
+            };
+            findings.push(Finding::new(
+                severity,
+                "drops",
+                format!("{} dropped for {reason}, {words}.", plural(now, "packet")),
+                advice,
+            ));
         }
         findings
     }
@@ -200,8 +241,14 @@ impl Dataplane {
             *policed.entry(&punt.reason).or_default() += punt.policed;
         }
         let finding = |(class, packets): (&str, u64)| {
-            let message = format!("{} of punt class '{class}' refused by its policer.", plural(packets, "packet"));
-            Finding::new(Severity::Note, "policer", message, "Someone sends more to the router itself than it takes. `ze trace` shows who.")
+            let message =
+                format!("{} of punt class '{class}' refused by its policer.", plural(packets, "packet"));
+            Finding::new(
+                Severity::Note,
+                "policer",
+                message,
+                "Someone sends more to the router itself than it takes. `ze trace` shows who.",
+            )
         };
         policed.into_iter().filter(|p| p.1 > 0).map(finding).collect()
     }
@@ -240,10 +287,24 @@ fn port(port: &PortState) -> Vec<Finding> {
     let why = if port.message.is_empty() { String::new() } else { format!(": {}", port.message) };
     let state = match port.state() {
         LinkState::Up => Finding::ok("port", format!("Port {name} is up.")),
-        LinkState::Down => Finding::new(Severity::Warning, "port", format!("Port {name} has no carrier or is down{why}."), "Cable, peer, or `ip link set up`."),
-        LinkState::Missing => Finding::new(Severity::Error, "port", format!("Port {name}: there is no device '{}'.", port.device), "`ip link` lists the devices of this namespace."),
-        LinkState::Failed => Finding::new(Severity::Error, "port", format!("Port {name} can not be used{why}."), ""),
-        LinkState::Unspecified => Finding::new(Severity::Warning, "port", format!("The state of port {name} is unknown{why}."), ""),
+        LinkState::Down => Finding::new(
+            Severity::Warning,
+            "port",
+            format!("Port {name} has no carrier or is down{why}."),
+            "Cable, peer, or `ip link set up`.",
+        ),
+        LinkState::Missing => Finding::new(
+            Severity::Error,
+            "port",
+            format!("Port {name}: there is no device '{}'.", port.device),
+            "`ip link` lists the devices of this namespace.",
+        ),
+        LinkState::Failed => {
+            Finding::new(Severity::Error, "port", format!("Port {name} can not be used{why}."), "")
+        }
+        LinkState::Unspecified => {
+            Finding::new(Severity::Warning, "port", format!("The state of port {name} is unknown{why}."), "")
+        }
     };
     let mut findings = vec![state];
     if port.state() == LinkState::Up {
@@ -260,20 +321,34 @@ fn modes(port: &PortState) -> Finding {
         return Finding::new(
             Severity::Warning,
             "xdp_mode",
-            format!("Port {name} fell back to generic XDP{why}: every frame becomes an sk_buff first, several times slower."),
-            format!("Driver {driver} has no native XDP, or refused it: fewer queues, a smaller MTU or a newer kernel may help."),
+            format!(
+                "Port {name} fell back to generic XDP{why}: every frame becomes an sk_buff first, several times slower."
+            ),
+            format!(
+                "Driver {driver} has no native XDP, or refused it: fewer queues, a smaller MTU or a newer kernel may help."
+            ),
         );
     }
     let copies = port.bind_modes.iter().filter(|m| *m == "copy").count();
     match (copies, driver.as_str()) {
         (0, _) => Finding::ok("xdp_mode", format!("Port {name} works in native mode without copies.")),
         // They can not do better, whatever one does.
-        (_, "veth" | "virtio_net" | "tun") => Finding::new(Severity::Note, "xdp_mode", format!("Port {name} copies each frame once{why}, as driver {driver} always does."), ""),
+        (_, "veth" | "virtio_net" | "tun") => Finding::new(
+            Severity::Note,
+            "xdp_mode",
+            format!("Port {name} copies each frame once{why}, as driver {driver} always does."),
+            "",
+        ),
         (copies, _) => Finding::new(
             Severity::Warning,
             "xdp_mode",
-            format!("Port {name} fell back to copy mode on {copies} of {} queues{why}.", port.bind_modes.len()),
-            format!("Driver {driver} has no zero copy in this kernel, or was short of queues: a newer kernel may help."),
+            format!(
+                "Port {name} fell back to copy mode on {copies} of {} queues{why}.",
+                port.bind_modes.len()
+            ),
+            format!(
+                "Driver {driver} has no zero copy in this kernel, or was short of queues: a newer kernel may help."
+            ),
         ),
     }
 }
@@ -292,8 +367,17 @@ fn program(port: &PortState) -> Vec<Finding> {
         ));
     }
     if counter("redirect_failed") > 0 {
-        let message = format!("Port {}: {} lost between program and socket.", port.name, plural(counter("redirect_failed"), "frame"));
-        findings.push(Finding::new(Severity::Note, "redirect", message, "Normal while a port comes or goes; else please report it."));
+        let message = format!(
+            "Port {}: {} lost between program and socket.",
+            port.name,
+            plural(counter("redirect_failed"), "frame")
+        );
+        findings.push(Finding::new(
+            Severity::Note,
+            "redirect",
+            message,
+            "Normal while a port comes or goes; else please report it.",
+        ));
     }
     findings
 }

@@ -61,7 +61,9 @@ impl Machine {
             huge_pages_free: field(&memory, "HugePages_Free:"),
             huge_page_bytes: field(&memory, "Hugepagesize:") * 1024,
             processors: text("proc/cpuinfo").lines().filter(|l| l.starts_with("processor")).count(),
-            clock_source: text("sys/devices/system/clocksource/clocksource0/current_clocksource").trim().to_owned(),
+            clock_source: text("sys/devices/system/clocksource/clocksource0/current_clocksource")
+                .trim()
+                .to_owned(),
             locked_memory_bytes: locked_memory(&of_process("limits")),
             capabilities: capabilities(&of_process("status")),
             same_network: theirs.zip(network(&root.join("proc/self"))).map(|(theirs, ours)| theirs == ours),
@@ -70,7 +72,12 @@ impl Machine {
 
     /// What the facts mean; `info` is the daemon's, when it answers.
     pub fn findings(&self, info: Option<&Info>) -> Vec<Finding> {
-        let mut findings = vec![self.kernel_finding(), self.btf_finding(), self.jit_finding(), self.huge_pages_finding(info)];
+        let mut findings = vec![
+            self.kernel_finding(),
+            self.btf_finding(),
+            self.jit_finding(),
+            self.huge_pages_finding(info),
+        ];
         findings.extend(info.and_then(|info| self.memory_finding(info)));
         findings.extend(info.map(|info| self.cores_finding(info)));
         findings.extend(self.clock_finding());
@@ -131,14 +138,22 @@ impl Machine {
         let wanted = info.map_or(0, |info| info.umem_bytes.div_ceil(self.huge_page_bytes.max(1)));
         let advice = match wanted {
             0 => "sysctl -w vm.nr_hugepages=64, best at boot.".to_owned(),
-            n => format!("sysctl -w vm.nr_hugepages={} and restart ze-fastpath; best set at boot.", self.huge_pages + n),
+            n => format!(
+                "sysctl -w vm.nr_hugepages={} and restart ze-fastpath; best set at boot.",
+                self.huge_pages + n
+            ),
         };
         match (info, self.huge_pages_free) {
-            (None, free) if free > 0 => Finding::ok("huge_pages", format!("{free} huge pages of {size} are free.")),
+            (None, free) if free > 0 => {
+                Finding::ok("huge_pages", format!("{free} huge pages of {size} are free."))
+            }
             (_, free) => Finding::new(
                 Severity::Warning,
                 "huge_pages",
-                format!("Packet memory is in plain pages: the CPU misses its TLB more often. {free} of {} huge pages of {size} are free.", self.huge_pages),
+                format!(
+                    "Packet memory is in plain pages: the CPU misses its TLB more often. {free} of {} huge pages of {size} are free.",
+                    self.huge_pages
+                ),
                 advice,
             ),
         }
@@ -168,7 +183,9 @@ impl Machine {
             return Finding::new(
                 Severity::Note,
                 "cores",
-                format!("{workers} workers on {processors} cores leave none to the kernel and to the protocols."),
+                format!(
+                    "{workers} workers on {processors} cores leave none to the kernel and to the protocols."
+                ),
                 "Give the workers one core less if latency matters.",
             );
         }
@@ -182,7 +199,9 @@ impl Machine {
             other => Some(Finding::new(
                 Severity::Note,
                 "clock",
-                format!("The kernel's clock is '{other}', not the TSC: in a virtual machine that is usual, on hardware it means that the TSC is unstable and cycle counts are wrong."),
+                format!(
+                    "The kernel's clock is '{other}', not the TSC: in a virtual machine that is usual, on hardware it means that the TSC is unstable and cycle counts are wrong."
+                ),
                 "On hardware: `dmesg | grep -i tsc` says why.",
             )),
         }
@@ -199,7 +218,10 @@ pub fn socket_findings(socket: &Path) -> Option<Finding> {
     Some(Finding::new(
         Severity::Warning,
         "socket",
-        format!("{} has mode {mode:03o}: every user of this machine may change the router.", socket.display()),
+        format!(
+            "{} has mode {mode:03o}: every user of this machine may change the router.",
+            socket.display()
+        ),
         format!("chmod 660 {} and use its group.", socket.display()),
     ))
 }

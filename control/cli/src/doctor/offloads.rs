@@ -7,16 +7,14 @@ use ze_proto::v1::{LinkState, PortState};
 use super::{Finding, Severity};
 
 /// Features that must be off under AF_XDP: merged frames are not the sender's, and a stripped VLAN tag is lost.
-const HARMFUL: [(&str, &str); 3] = [
-    ("generic-receive-offload", "gro"),
-    ("large-receive-offload", "lro"),
-    ("rx-vlan-offload", "rxvlan"),
-];
+const HARMFUL: [(&str, &str); 3] =
+    [("generic-receive-offload", "gro"), ("large-receive-offload", "lro"), ("rx-vlan-offload", "rxvlan")];
 
 /// Looks at the device of each port, where this command can see it.
 pub(super) fn findings(ports: &[PortState], same_network: Option<bool>) -> Vec<Finding> {
-    let used: Vec<&PortState> = ports.iter().filter(|p| !p.representor && p.state() == LinkState::Up).collect();
-    let mut findings: Vec<Finding> = used.iter().filter_map(|p| unfinished_checksums(p)).collect();
+    let used: Vec<&PortState> =
+        ports.iter().filter(|p| !p.representor && p.state() == LinkState::Up).collect();
+    let mut findings: Vec<Finding> = unfinished_checksums(&used).into_iter().collect();
     if used.is_empty() {
         return findings;
     }
@@ -45,6 +43,15 @@ fn of_device(port: &PortState) -> Vec<Finding> {
             "apt install ethtool",
         )];
     };
+    if !done.status.success() {
+        let message = format!("The offloads of {device} can not be seen from here.");
+        return vec![Finding::new(
+            Severity::Note,
+            "offloads",
+            message,
+            format!("ethtool -k {device} says why."),
+        )];
+    }
     harmful(device, &String::from_utf8_lossy(&done.stdout))
 }
 
@@ -60,19 +67,32 @@ pub(super) fn harmful(device: &str, features: &str) -> Vec<Finding> {
     }
     let one = |(feature, short): &&(&str, &str)| {
         let message = format!("{device} has {feature} on: frames reach Ze merged or without their VLAN tag.");
-        Finding::new(Severity::Error, "offloads", message, format!("ethtool -K {device} {short} off; ze-fastpath does it at start, so something turned it on again."))
+        Finding::new(
+            Severity::Error,
+            "offloads",
+            message,
+            format!(
+                "ethtool -K {device} {short} off; ze-fastpath does it at start, so something turned it on again."
+            ),
+        )
     };
     bad.iter().map(one).collect()
 }
 
 /// Kernel senders on the other end of these leave L4 checksums to hardware that is not there.
-fn unfinished_checksums(port: &PortState) -> Option<Finding> {
-    let (driver, name) = (port.driver.as_str(), &port.name);
-    matches!(driver, "veth" | "virtio_net" | "tun").then(|| {
+fn unfinished_checksums(ports: &[&PortState]) -> Option<Finding> {
+    let virtual_port = |p: &&&PortState| matches!(p.driver.as_str(), "veth" | "virtio_net" | "tun");
+    let names: Vec<_> =
+        ports.iter().filter(virtual_port).map(|p| format!("{} ({})", p.name, p.driver)).collect();
+    (!names.is_empty()).then(|| {
         Finding::new(
             Severity::Note,
             "checksums",
-            format!("Port {name} is {driver}: a Linux sender on its other end may leave TCP and UDP checksums unfinished, and receivers then discard what Ze forwards."),
+            format!(
+                "Linux senders on the other end of {} may leave TCP and UDP checksums unfinished; receivers discard \
+                 what Ze then forwards.",
+                names.join(", ")
+            ),
             "On the sender's device: ethtool -K DEVICE tx off. Symptom: ping works, TCP does not.",
         )
     })

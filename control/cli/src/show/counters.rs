@@ -8,7 +8,6 @@ use ze_tui::units;
 use crate::error::Error;
 use crate::output::{Page, Paint, Style};
 use crate::table::{Cell, Table, left, right};
-use crate::text;
 
 /// Everything.
 #[derive(Debug, Serialize)]
@@ -72,8 +71,14 @@ struct LawRow {
 ///
 /// # Errors
 /// When there is no such worker.
-pub(super) fn page(stats: &Stats, only: Option<u32>, older: Option<&Stats>, paint: Paint) -> Result<Page, Error> {
-    let before = |number| older.and_then(|s| s.workers.iter().find(|w| w.worker == number)).and_then(|w| w.law);
+pub(super) fn page(
+    stats: &Stats,
+    only: Option<u32>,
+    older: Option<&Stats>,
+    paint: Paint,
+) -> Result<Page, Error> {
+    let before =
+        |number| older.and_then(|s| s.workers.iter().find(|w| w.worker == number)).and_then(|w| w.law);
     let chosen = stats.workers.iter().filter(|w| only.is_none_or(|n| n == w.worker));
     let mut workers: Vec<_> = chosen.map(|w| worker(w, before(w.worker))).collect();
     if let (Some(number), true) = (only, workers.is_empty()) {
@@ -81,7 +86,11 @@ pub(super) fn page(stats: &Stats, only: Option<u32>, older: Option<&Stats>, pain
     }
     workers.sort_by_key(|w| w.worker);
     let counters = Counters { workers, control: stats.control.iter().map(exit).collect() };
-    let text = if counters.workers.is_empty() { "There are no workers.\n".to_owned() } else { render(&counters, paint) };
+    let text = if counters.workers.is_empty() {
+        "There are no workers.\n".to_owned()
+    } else {
+        render(&counters, paint)
+    };
     Page::new(&counters, text)
 }
 
@@ -166,7 +175,8 @@ fn nodes(nodes: &[Node<'_>], paint: Paint) -> String {
         right("CYC/PKT"),
         left("LEFT BY"),
     ]);
-    let maybe = |value: Option<f64>, digits: usize| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
+    let maybe =
+        |value: Option<f64>, digits: usize| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.digits$}"));
     for node in nodes {
         let used = node.exits.iter().filter(|e| e.packets > 0);
         let exits: Vec<_> = used.map(|e| format!("{} {}", e.name, units::count(e.packets))).collect();
@@ -185,11 +195,19 @@ fn nodes(nodes: &[Node<'_>], paint: Paint) -> String {
 /// Both sides as sums that can be checked by hand; terms that are 0 are left out.
 fn law(row: &LawRow, paint: Paint) -> String {
     let sum = |terms: &[(&str, u64)]| {
-        let used: Vec<_> =
-            terms.iter().filter(|t| t.1 > 0).map(|(name, value)| format!("{name} {}", units::separated(*value))).collect();
+        let used: Vec<_> = terms
+            .iter()
+            .filter(|t| t.1 > 0)
+            .map(|(name, value)| format!("{name} {}", units::separated(*value)))
+            .collect();
         if used.is_empty() { "0".to_owned() } else { used.join(" + ") }
     };
-    let came = sum(&[("rx", row.rx), ("inject", row.inject), ("generated", row.generated), ("handoff_in", row.handoff_in)]);
+    let came = sum(&[
+        ("rx", row.rx),
+        ("inject", row.inject),
+        ("generated", row.generated),
+        ("handoff_in", row.handoff_in),
+    ]);
     let went = sum(&[
         ("tx", row.tx),
         ("drop", row.drop),
@@ -198,9 +216,10 @@ fn law(row: &LawRow, paint: Paint) -> String {
         ("handoff_out", row.handoff_out),
     ]);
     let words = match row.law.verdict {
-        Verdict::Holds => paint.paint(Style::Good, "Nothing is lost."),
+        Verdict::Holds => paint.paint(Style::Good, "Every packet is accounted for."),
         Verdict::InFlight => {
-            paint.paint(Style::Good, &format!("{} in flight.", text::clean(&units::plural(row.law.difference().unsigned_abs(), "packet"))))
+            let packets = units::plural(row.law.difference().unsigned_abs(), "packet");
+            paint.paint(Style::Good, &format!("Every packet is accounted for, {packets} in flight."))
         }
         Verdict::Broken => paint.paint(
             Style::Bad,

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use ze_graph::DropReason;
 use ze_proto::v1::Stats;
-use ze_tui::units;
 
 use crate::error::Error;
 use crate::output::{Page, Paint, Style};
@@ -30,8 +29,14 @@ pub(super) fn page(stats: &Stats, all: bool, paint: Paint) -> Result<Page, Error
     if all {
         rows.extend(never(&rows));
     }
-    rows.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| (&a.reason, &a.port).cmp(&(&b.reason, &b.port))));
-    let text = if rows.is_empty() { "Nothing was dropped since ze-fastpath started.\n".to_owned() } else { table(&rows, paint) };
+    rows.sort_by(|a, b| {
+        b.packets.cmp(&a.packets).then_with(|| (&a.reason, &a.port).cmp(&(&b.reason, &b.port)))
+    });
+    let text = if rows.is_empty() {
+        "Nothing was dropped since ze-fastpath started.\n".to_owned()
+    } else {
+        table(&rows, paint)
+    };
     Page::new(&rows, text)
 }
 
@@ -74,7 +79,8 @@ fn never(rows: &[Row]) -> Vec<Row> {
 }
 
 fn table(rows: &[Row], paint: Paint) -> String {
-    let mut table = Table::new(&[left("REASON"), right("PACKETS"), left("PORT"), left("WORKER"), left("MEANING")]);
+    let mut table =
+        Table::new(&[left("REASON"), right("PACKETS"), left("PORT"), left("WORKER"), left("MEANING")]);
     for row in rows {
         let worker = row.worker.map_or_else(|| "-".to_owned(), |w| w.to_string());
         table.row([

@@ -53,12 +53,20 @@ pub(super) fn page(
     if let Some(name) = name {
         rows.retain(|row| row.name == name);
         if rows.is_empty() {
-            let names: Vec<_> = interfaces.iter().filter_map(|i| i.interface.as_ref()).map(|i| i.name.as_str()).collect();
-            return Err(Error::new(format!("there is no interface '{name}'"), format!("There are: {}.", names.join(", "))));
+            let names: Vec<_> =
+                interfaces.iter().filter_map(|i| i.interface.as_ref()).map(|i| i.name.as_str()).collect();
+            return Err(Error::new(
+                format!("there is no interface '{name}'"),
+                format!("There are: {}.", names.join(", ")),
+            ));
         }
     }
     rows.sort_by(|a, b| a.name.cmp(&b.name));
-    let text = if rows.is_empty() { "No interfaces are configured.\n".to_owned() } else { table(&rows, rates.is_some(), paint) };
+    let text = if rows.is_empty() {
+        "No interfaces are configured.\n".to_owned()
+    } else {
+        table(&rows, rates.is_some(), paint)
+    };
     Page::new(&rows, text)
 }
 
@@ -99,8 +107,14 @@ const FIRST: [Column; 6] =
     [left("INTERFACE"), left("STATE"), left("PORT"), left("VRF"), right("MTU"), left("ADDRESS")];
 const TOTALS: [Column; 6] =
     [right("RX"), right("RX BYTES"), right("TX"), right("TX BYTES"), right("PUNT"), right("INJECT")];
-const RATES: [Column; 6] =
-    [right("RX pps"), right("RX bit/s"), right("TX pps"), right("TX bit/s"), right("PUNT/s"), right("INJECT/s")];
+const RATES: [Column; 6] = [
+    right("RX pps"),
+    right("RX bit/s"),
+    right("TX pps"),
+    right("TX bit/s"),
+    right("PUNT/s"),
+    right("INJECT/s"),
+];
 
 fn table(rows: &[Row], with_rates: bool, paint: Paint) -> String {
     let mut table = Table::new(&[FIRST, if with_rates { RATES } else { TOTALS }].concat());
@@ -127,7 +141,14 @@ fn first(row: &Row) -> Vec<Cell> {
     let port = row.vlan.map_or_else(|| row.port.clone(), |vlan| format!("{} vlan {vlan}", row.port));
     let address = row.addresses.first().map_or("-", String::as_str);
     let mtu = row.mtu_bytes.to_string();
-    vec![row.name.as_str().into(), state(row), port.into(), row.vrf.as_str().into(), mtu.into(), address.into()]
+    vec![
+        row.name.as_str().into(),
+        state(row),
+        port.into(),
+        row.vrf.as_str().into(),
+        mtu.into(),
+        address.into(),
+    ]
 }
 
 fn totals(row: &Row) -> Vec<Cell> {

@@ -49,7 +49,8 @@ impl<'a> From<&'a NamedCounter> for Counter<'a> {
 pub(super) fn page(ports: &[PortState], all: bool, paint: Paint) -> Result<Page, Error> {
     let mut rows: Vec<Row<'_>> = ports.iter().filter(|p| all || !p.representor).map(row).collect();
     rows.sort_by_key(|r| (r.representor, r.name));
-    let text = if rows.is_empty() { "No ports are configured.\n".to_owned() } else { table(&rows, all, paint) };
+    let text =
+        if rows.is_empty() { "No ports are configured.\n".to_owned() } else { table(&rows, all, paint) };
     Page::new(&rows, text)
 }
 

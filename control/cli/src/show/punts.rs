@@ -25,13 +25,21 @@ struct Row {
 /// What was punted, the most first; with `all`, every class there is.
 pub(super) fn page(stats: &Stats, all: bool, paint: Paint) -> Result<Page, Error> {
     let seen = |p: &&PuntStats| all || p.packets > 0 || p.policed > 0;
-    let at = |worker: u32, punts: &[PuntStats]| punts.iter().filter(seen).map(|p| row(worker, p)).collect::<Vec<_>>();
+    let at = |worker: u32, punts: &[PuntStats]| {
+        punts.iter().filter(seen).map(|p| row(worker, p)).collect::<Vec<_>>()
+    };
     let mut rows: Vec<Row> = stats.workers.iter().flat_map(|w| at(w.worker, &w.punts)).collect();
     if all {
         rows.extend(never(&rows));
     }
-    rows.sort_by(|a, b| b.packets.cmp(&a.packets).then_with(|| (&a.class, a.worker).cmp(&(&b.class, b.worker))));
-    let text = if rows.is_empty() { "Nothing was punted since ze-fastpath started.\n".to_owned() } else { table(&rows, paint) };
+    rows.sort_by(|a, b| {
+        b.packets.cmp(&a.packets).then_with(|| (&a.class, a.worker).cmp(&(&b.class, b.worker)))
+    });
+    let text = if rows.is_empty() {
+        "Nothing was punted since ze-fastpath started.\n".to_owned()
+    } else {
+        table(&rows, paint)
+    };
     Page::new(&rows, text)
 }
 

@@ -96,9 +96,17 @@ pub(super) async fn whole(client: &mut Client, args: &RoutesArgs, paint: Paint) 
 ///
 /// # Errors
 /// When it can not be serialized.
-pub(super) fn lookup_page(address: IpAddr, vrf: &str, reply: &LookupRouteReply, paint: Paint) -> Result<Page, Error> {
+pub(super) fn lookup_page(
+    address: IpAddr,
+    vrf: &str,
+    reply: &LookupRouteReply,
+    paint: Paint,
+) -> Result<Page, Error> {
     let Some(entry) = &reply.route else {
-        return Page::new(&None::<Row>, format!("No route leads to {address} in VRF {vrf}: its packets are dropped (no_route).\n"));
+        return Page::new(
+            &None::<Row>,
+            format!("No route leads to {address} in VRF {vrf}: its packets are dropped (no_route).\n"),
+        );
     };
     let row = row(entry);
     let mut table = table();
@@ -107,7 +115,13 @@ pub(super) fn lookup_page(address: IpAddr, vrf: &str, reply: &LookupRouteReply, 
 }
 
 fn request(args: &RoutesArgs) -> ListRoutesRequest {
-    let family = if args.ip4 { 4 } else if args.ip6 { 6 } else { 0 };
+    let family = if args.ip4 {
+        4
+    } else if args.ip6 {
+        6
+    } else {
+        0
+    };
     ListRoutesRequest { vrf: args.vrf.clone().unwrap_or_default(), family }
 }
 

@@ -53,8 +53,11 @@ fn text(version: &Version<'_>, paint: Paint) -> String {
     let lines = [
         ("ze", version.ze.to_owned()),
         ("ze-fastpath", clean(version.fastpath).into_owned()),
-        ("running for", format!("{}, process {}", units::duration(Duration::from_millis(version.uptime_ms)), version.pid)),
-        ("workers", format!("{} on core {}, idle mode {}", cores.len(), cores.join(", "), clean(version.idle_mode))),
+        (
+            "running for",
+            format!("{}, process {}", units::duration(Duration::from_millis(version.uptime_ms)), version.pid),
+        ),
+        ("workers", format!("{}, idle mode {}", on_cores(&cores), clean(version.idle_mode))),
         (
             "packet memory",
             format!(
@@ -73,4 +76,12 @@ fn text(version: &Version<'_>, paint: Paint) -> String {
         text.push('\n');
     }
     text
+}
+
+fn on_cores(cores: &[String]) -> String {
+    match cores {
+        [] => "none".to_owned(),
+        [core] => format!("1 on core {core}"),
+        cores => format!("{} on cores {}", cores.len(), cores.join(", ")),
+    }
 }

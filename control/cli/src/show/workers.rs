@@ -17,7 +17,10 @@ pub(super) fn page(stats: &Stats, rates: Option<&Rates>, paint: Paint) -> Result
         return Page::new(&[(); 0], "There are no workers: no port is in use.\n");
     }
     let Some(rates) = rates else {
-        return Err(Error::new("ze-fastpath was restarted just now, so there are no rates yet", "Ask again."));
+        return Err(Error::new(
+            "ze-fastpath was restarted just now, so there are no rates yet",
+            "Ask again.",
+        ));
     };
     let text = format!("{}\n{}", workers(&rates.workers, paint), queues(&rates.workers, paint));
     Page::new(&rates.workers, text)
@@ -38,9 +41,11 @@ fn workers(workers: &[WorkerRates], paint: Paint) -> String {
         right("FREE FRAMES"),
         left("LAW"),
     ]);
-    let maybe = |value: Option<f64>, text: fn(f64) -> String| Cell::from(value.map_or_else(|| "-".to_owned(), text));
+    let maybe =
+        |value: Option<f64>, text: fn(f64) -> String| Cell::from(value.map_or_else(|| "-".to_owned(), text));
     for worker in workers {
-        let core = if worker.pinned { worker.core.to_string() } else { format!("{} (not pinned)", worker.core) };
+        let core =
+            if worker.pinned { worker.core.to_string() } else { format!("{} (not pinned)", worker.core) };
         table.row([
             worker.worker.to_string().into(),
             Cell::styled(core, if worker.pinned { Style::Plain } else { Style::Warning }),

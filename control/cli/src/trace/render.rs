@@ -62,7 +62,10 @@ impl Walks {
     fn walk(&mut self, packet: u32, steps: &[TraceEvent]) -> String {
         let Some(first) = steps.first() else { return String::new() };
         let fresh = !self.begun.contains_key(&packet);
-        let mut begun = self.begun.remove(&packet).unwrap_or_else(|| Begun { started_ns: first.at_ns, ..Begun::default() });
+        let mut begun = self
+            .begun
+            .remove(&packet)
+            .unwrap_or_else(|| Begun { started_ns: first.at_ns, ..Begun::default() });
         let mut text = self.title(packet, first, fresh);
         for step in steps {
             text += &self.step(step, &mut begun);
@@ -89,7 +92,9 @@ impl Walks {
         let mut text = line.trim_end().to_owned() + "\n";
         if !step.reason.is_empty() {
             text += &" ".repeat(INDENT);
-            text += &self.paint.paint(Style::Warning, &format!("{}: {}", clean(&step.reason), clean(&step.sentence)));
+            text += &self
+                .paint
+                .paint(Style::Warning, &format!("{}: {}", clean(&step.reason), clean(&step.sentence)));
             text.push('\n');
         }
         text + &self.headers(step, begun)

@@ -36,7 +36,11 @@ fn steps_that_come_mixed_are_sorted_into_walks_and_only_changes_are_said() {
     for packet in [1, 2] {
         walks.add(event(packet, "ip4_input", "ip4_lookup", 1250, udp(64, 1)));
     }
-    let rewritten = TraceEvent { tx_interface: "wan0".into(), nexthop: "5".into(), ..event(1, "ip4_rewrite", "tx", 1500, udp(63, 2)) };
+    let rewritten = TraceEvent {
+        tx_interface: "wan0".into(),
+        nexthop: "5".into(),
+        ..event(1, "ip4_rewrite", "tx", 1500, udp(63, 2))
+    };
     walks.add(rewritten);
     let dropped = TraceEvent {
         reason: "no_route".into(),

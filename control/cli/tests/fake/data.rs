@@ -47,7 +47,16 @@ fn worker(worker: u32, s: f64, share: f64) -> WorkerStats {
     let drops: Vec<_> = drops.into_iter().filter(|d| d.packets > 0).collect();
     let dropped: u64 = drops.iter().map(|d| d.packets).sum();
     let (punt, held) = (n(35.0), 3);
-    let law = LawTerms { rx, inject, generated, tx: rx + inject + generated - dropped - punt - held, drop: dropped, punt, held, ..LawTerms::default() };
+    let law = LawTerms {
+        rx,
+        inject,
+        generated,
+        tx: rx + inject + generated - dropped - punt - held,
+        drop: dropped,
+        punt,
+        held,
+        ..LawTerms::default()
+    };
     WorkerStats {
         worker,
         core: worker + 1,
@@ -62,11 +71,29 @@ fn worker(worker: u32, s: f64, share: f64) -> WorkerStats {
         trace_lost: 0,
         law: Some(law),
         nodes: nodes(law.rx, dropped, punt),
-        queues: vec![queue("lan", worker, rx, law.tx, 0.6), queue("wan", worker, 0, 0, 0.4), queue("ze-lan0", 0, inject, punt, 0.0)],
+        queues: vec![
+            queue("lan", worker, rx, law.tx, 0.6),
+            queue("wan", worker, 0, 0, 0.4),
+            queue("ze-lan0", 0, inject, punt, 0.0),
+        ],
         drops,
         punts: vec![
-            PuntStats { reason: "icmp".into(), sentence: "ICMP and ICMPv6 to the router.".into(), packets: n(30.0), policed: n(1.0), rate_pps: 1000, burst: 200 },
-            PuntStats { reason: "arp".into(), sentence: "ARP, answered by the neighbour engine.".into(), packets: n(5.0), policed: 0, rate_pps: 500, burst: 100 },
+            PuntStats {
+                reason: "icmp".into(),
+                sentence: "ICMP and ICMPv6 to the router.".into(),
+                packets: n(30.0),
+                policed: n(1.0),
+                rate_pps: 1000,
+                burst: 200,
+            },
+            PuntStats {
+                reason: "arp".into(),
+                sentence: "ARP, answered by the neighbour engine.".into(),
+                packets: n(5.0),
+                policed: 0,
+                rate_pps: 500,
+                burst: 100,
+            },
         ],
     }
 }
@@ -100,11 +127,23 @@ fn nodes(rx: u64, dropped: u64, punt: u64) -> Vec<NodeStats> {
         batches: packets / 24,
         packets,
         cycles: packets * cycles,
-        exits: exits.iter().map(|(name, value)| NamedCounter { name: (*name).into(), value: *value, ..NamedCounter::default() }).collect(),
+        exits: exits
+            .iter()
+            .map(|(name, value)| NamedCounter {
+                name: (*name).into(),
+                value: *value,
+                ..NamedCounter::default()
+            })
+            .collect(),
     };
     let forwarded = rx - dropped - punt;
     vec![
-        node("eth_input", rx, 21, &[("ip4_input", rx / 5 * 4), ("ip6_input", rx - rx / 5 * 4 - punt), ("punt", punt), ("drop", 0)]),
+        node(
+            "eth_input",
+            rx,
+            21,
+            &[("ip4_input", rx / 5 * 4), ("ip6_input", rx - rx / 5 * 4 - punt), ("punt", punt), ("drop", 0)],
+        ),
         node("ip4_input", rx / 5 * 4, 33, &[("ip4_lookup", rx / 5 * 4)]),
         node("ip4_lookup", rx / 5 * 4, 47, &[("ip4_forward", rx / 5 * 4 - dropped), ("drop", dropped)]),
         node("ip4_forward", forwarded / 5 * 4, 18, &[("ip4_rewrite", forwarded / 5 * 4)]),
@@ -115,7 +154,11 @@ fn nodes(rx: u64, dropped: u64, punt: u64) -> Vec<NodeStats> {
 }
 
 fn ports(s: f64) -> Vec<PortState> {
-    let counter = |name: &str, value: u64, sentence: &str| NamedCounter { name: name.into(), value, sentence: sentence.into() };
+    let counter = |name: &str, value: u64, sentence: &str| NamedCounter {
+        name: name.into(),
+        value,
+        sentence: sentence.into(),
+    };
     let port = |name: &str, device: &str, mac: u8| PortState {
         name: name.into(),
         device: device.into(),
@@ -151,16 +194,31 @@ fn ports(s: f64) -> Vec<PortState> {
             bind_modes: vec![],
             ..port("spare", "eth9", 0)
         },
-        PortState { representor: true, queues: 1, bind_modes: vec!["copy".into()], ..port("ze-lan0", "ze-lan0", 3) },
+        PortState {
+            representor: true,
+            queues: 1,
+            bind_modes: vec!["copy".into()],
+            ..port("ze-lan0", "ze-lan0", 3)
+        },
     ]
 }
 
 fn interfaces(s: f64) -> Vec<InterfaceState> {
     let n = |per_s: f64| (per_s * s) as u64;
     let traffic = |packets: u64| Some(Traffic { packets, bytes: packets * 400 });
-    let address = |interface: &str, address: &str, prefix_len| Address { interface: interface.into(), address: bytes(address), prefix_len };
+    let address = |interface: &str, address: &str, prefix_len| Address {
+        interface: interface.into(),
+        address: bytes(address),
+        prefix_len,
+    };
     let interface = |name: &str, port: &str, vlan, vrf: &str, state: LinkState| InterfaceState {
-        interface: Some(Interface { name: name.into(), port: port.into(), vlan, vrf: vrf.into(), ..Interface::default() }),
+        interface: Some(Interface {
+            name: name.into(),
+            port: port.into(),
+            vlan,
+            vrf: vrf.into(),
+            ..Interface::default()
+        }),
         owner: "config".into(),
         state: state.into(),
         mtu: 1500,
@@ -226,10 +284,28 @@ pub fn routes() -> Vec<RouteEntry> {
         active: true,
     };
     vec![
-        route("default", "0.0.0.0", 0, "static", vec![nexthop("adjacency", "wan0", "192.0.2.2", 1, 1_499_000), nexthop("unresolved", "wan0", "192.0.2.3", 2, 0)]),
+        route(
+            "default",
+            "0.0.0.0",
+            0,
+            "static",
+            vec![
+                nexthop("adjacency", "wan0", "192.0.2.2", 1, 1_499_000),
+                nexthop("unresolved", "wan0", "192.0.2.3", 2, 0),
+            ],
+        ),
         route("default", "10.0.0.0", 24, "connected", vec![nexthop("glean", "lan0", "", 1, 12)]),
         route("default", "10.0.0.1", 32, "local", vec![nexthop("local", "lan0", "", 1, 4_300)]),
-        RouteEntry { active: false, ..route("default", "10.0.0.0", 24, "static", vec![nexthop("adjacency", "wan0", "192.0.2.2", 1, 0)]) },
+        RouteEntry {
+            active: false,
+            ..route(
+                "default",
+                "10.0.0.0",
+                24,
+                "static",
+                vec![nexthop("adjacency", "wan0", "192.0.2.2", 1, 0)],
+            )
+        },
         route("default", "198.51.100.0", 24, "static", vec![nexthop("blackhole", "", "", 1, 77)]),
         route("default", "2001:db8::", 64, "connected", vec![nexthop("glean", "lan0", "", 1, 0)]),
         route("blue", "10.9.0.0", 16, "connected", vec![nexthop("glean", "guest", "", 1, 0)]),

@@ -1,5 +1,6 @@
 //! A fast path that is not there: a gRPC server on a Unix socket with a small router's data. At time `s` every
 //! counter is `s` times what it is in a second, so that samples are consistent, and rates are known.
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::io;
 use std::path::Path;
@@ -125,8 +126,7 @@ impl Dataplane for Fake {
         }
         let routes = if self.empty { vec![] } else { data::routes() };
         let wanted = |r: &RouteEntry| {
-            (vrf.is_empty() || r.vrf == vrf)
-                && (family == 0 || (family == 4) == (r.prefix.len() == 4))
+            (vrf.is_empty() || r.vrf == vrf) && (family == 0 || (family == 4) == (r.prefix.len() == 4))
         };
         many(routes.into_iter().filter(wanted).collect())
     }
@@ -137,7 +137,10 @@ impl Dataplane for Fake {
         Ok(Response::new(LookupRouteReply { route: known.then(|| data::routes().remove(1)) }))
     }
 
-    async fn list_neighbors(&self, request: Request<ListNeighborsRequest>) -> Answer<Self::ListNeighborsStream> {
+    async fn list_neighbors(
+        &self,
+        request: Request<ListNeighborsRequest>,
+    ) -> Answer<Self::ListNeighborsStream> {
         let interface = request.into_inner().interface;
         let all = if self.empty { vec![] } else { data::neighbors() };
         many(all.into_iter().filter(|n| interface.is_empty() || n.interface == interface).collect())
