@@ -16,6 +16,7 @@ fn arp_reaches_control_without_its_tag() {
     assert_eq!((seen.kind, seen.interface), (MessageKind::Frame(PuntReason::Arp), InterfaceId(3)));
     assert_eq!(seen.packet(), ethernet(MacAddr::BROADCAST, host_mac(3), &[], 0x0806, &request));
     assert_eq!((rig.counters.law.punt.get(), rig.counters.punts(PuntReason::Arp)), (1, 1));
+    assert_eq!(seen.flags, flag::L2_BROADCAST | flag::L2_GROUP);
 }
 
 #[test]
@@ -56,11 +57,13 @@ fn a_packet_whose_neighbour_is_unknown_goes_to_control_as_l3_with_the_gateway() 
         assert_eq!((seen.tx_interface, seen.gateway, seen.gateway_is_ip6), (InterfaceId(2), gateway, is_ip6));
         assert_eq!(seen.packet(), packet.bytes());
     }
+    rig.inject(11, to4("10.3.0.1").frame());
+    assert!(rig.messages.pop().unwrap().flags & flag::INJECTED != 0, "whose packet it is travels along");
     let packet = to6("2001:db8:2::77");
     assert_eq!(rig.network(1, packet.frame()), []);
     let seen = rig.messages.pop().unwrap();
     assert_eq!((seen.gateway, seen.gateway_is_ip6), (ip6("2001:db8:2::77"), true));
-    assert_eq!(rig.counters.punts(PuntReason::Unresolved), 4);
+    assert_eq!(rig.counters.punts(PuntReason::Unresolved), 5);
 }
 
 #[test]

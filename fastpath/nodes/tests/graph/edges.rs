@@ -185,6 +185,10 @@ fn ip6_cases() -> Vec<Case> {
     let from = |source| net(Ip6 { source, ..to6("2001:db8:a::1") }.frame());
     let to = |destination| net(to6(destination).frame());
     let chain = |next, payload: &[u8]| net(Ip6 { next, payload: payload.to_vec(), ..to6("ff02::1") }.frame());
+    // RFC 6980: a solicitation that came in fragments is none.
+    let fragment = [&[58, 0, 0, 1, 0, 0, 0, 9][..], &icmp(135)].concat();
+    let fragmented_nd =
+        net(Ip6 { next: 44, hop_limit: 255, payload: fragment, ..to6("ff02::1:ff00:1") }.frame());
     let nd =
         |hop_limit| net(Ip6 { next: 58, hop_limit, payload: icmp(135), ..to6("ff02::1:ff00:1") }.frame());
     vec![
@@ -219,6 +223,7 @@ fn ip6_cases() -> Vec<Case> {
         dropped(chain(60, &[17, 9, 0, 0, 0, 0, 0, 0]), drop, Ip6ExtensionChain),
         dropped(chain(44, &[60, 0, 0, 1, 0, 0, 0, 1]), drop, Ip6FragmentChain),
         dropped(nd(254), drop, NdHopLimit),
+        dropped(fragmented_nd, drop, Ip6ExtensionChain),
         dropped(net(to6("2001:db8:a::1").frame_to(MacAddr::BROADCAST)), lookup, L2BroadcastUnicast),
         dropped(to("2001:4860::1"), "ip6_lookup → icmp_error, icmp_error → ip6_lookup", NoRoute),
         dropped(to("2001:db8:a4::1"), lookup, Blackhole),

@@ -229,3 +229,14 @@ fn what_came_to_many_by_l2_is_not_answered() {
     }
     assert_eq!(rig.counters.law.generated.get(), 0);
 }
+
+#[test]
+fn what_was_generated_and_waited_in_vain_is_not_reported() {
+    let mut rig = Rig::default();
+    for packet in [to4("10.3.0.1").bytes(), to6("2001:db8:a3::1").bytes()] {
+        let mut failed = message(MessageKind::Unreachable, 1, &packet);
+        failed.flags = ze_graph::flag::GENERATED;
+        assert_eq!(rig.run(&[In::Control(failed)]), []);
+    }
+    assert_eq!((rig.drops(DropReason::IcmpNotAllowed), rig.counters.law.generated.get()), (2, 2));
+}

@@ -138,6 +138,11 @@ fn a_mixed_batch_leaves_in_the_order_of_each_port() {
     let sent = rig.run(&input);
     let by2: Vec<_> = sent.into_iter().filter(|(port, _)| *port == 2).map(|(_, bytes)| bytes).collect();
     assert_eq!(by2, expected);
+    for id in [crate::harness::nh::VIA2, crate::harness::nh::VIA3_TAGGED] {
+        let traffic = rig.counters.nexthop(ze_packet::NexthopId(id)).unwrap();
+        let header = if id == crate::harness::nh::VIA2 { 14 } else { 18 };
+        assert_eq!((traffic.packets.get(), traffic.bytes.get()), (30, 30 * (header + 50)), "nexthop {id}");
+    }
     assert_eq!((rig.drops(DropReason::RuntFrame), rig.drops(DropReason::NoVrf)), (1, 1));
 }
 

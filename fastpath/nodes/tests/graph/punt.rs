@@ -126,3 +126,16 @@ fn a_frame_without_enough_room_for_its_class_is_still_delivered_as_it_came() {
     let llc = frame(3, &[0xfe, 0xfe, 3]);
     assert_eq!(rig.network(1, llc.clone()), [(11, llc)]);
 }
+
+#[test]
+fn padding_does_not_reach_the_host_stack() {
+    let mut rig = Rig::default();
+    for plain in [
+        Ip4 { payload: vec![1], ..to4("192.0.2.1") }.frame(),
+        Ip6 { next: 59, payload: vec![], ..to6("2001:db8:1::1") }.frame(),
+    ] {
+        let mut padded = plain.clone();
+        padded.resize(60, 0xee);
+        assert_eq!(rig.network(1, padded), [(11, plain)]);
+    }
+}
