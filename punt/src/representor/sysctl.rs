@@ -9,9 +9,11 @@ use super::Error;
 const ROOT: &str = "/proc/sys/net";
 
 /// Per device, IPv4: only the fast path's FIB routes; several interfaces are one host.
-const IPV4: [(&str, &str); 5] = [
+const IPV4: [(&str, &str); 6] = [
     // The fast path has checked the source already, and replies may leave by another interface.
     ("rp_filter", "0"),
+    // ICMP errors of the fast path about what the host stack sent come from one of its own addresses.
+    ("accept_local", "1"),
     ("send_redirects", "0"),
     ("accept_redirects", "0"),
     ("accept_source_route", "0"),
