@@ -542,9 +542,13 @@ fn while_the_daemon_is_away_frames_are_dropped_and_its_successor_takes_over() {
         let OpenedPort { queues, link, program, prepared, .. } = port;
         drop((link, prepared));
         bench.frames.extend(queues.into_iter().flat_map(Port::close));
-        assert!(outside.send(&frame(OURS.0, IPV4, 60)));
-        wait_until("the frame is dropped", || program.counters().unwrap().no_socket_dropped == 1);
+        // Other tests fork meanwhile, and a child holds the socket until its exec: not the first frame may be dropped.
+        wait_until("a frame is dropped", || {
+            assert!(outside.send(&frame(OURS.0, IPV4, 60)));
+            program.counters().unwrap().no_socket_dropped > 0
+        });
         assert_eq!(inside.receive(), None, "closed");
+        let before = program.counters().unwrap().redirected;
         let mut spec = spec("a");
         spec.link = Some(Link::adopt(kept).unwrap());
         let mut port = open_port(spec, &bench.umem, &mut bench.frames).unwrap();
@@ -552,7 +556,7 @@ fn while_the_daemon_is_away_frames_are_dropped_and_its_successor_takes_over() {
         assert!(outside.send(&frame(OURS.0, IPV4, 60)));
         wait_until("a frame has come", || !receive(port.queues[0].as_mut(), &arena, &mut pool).is_empty());
         assert_eq!(port.program.counters().unwrap(), Counters { redirected: 1, ..Default::default() });
-        assert_eq!(program.counters().unwrap().redirected, 0, "the old program runs no more");
+        assert_eq!(program.counters().unwrap().redirected, before, "the old program runs no more");
         close(&mut bench, port, pool);
         assert_eq!(attached(ifindex("a")).unwrap(), None);
     });
