@@ -7,6 +7,7 @@
 # Stages: fmt clippy tidy build tests docs loom fuzz. Environment:
 #   CI=true            no test may skip (a missing precondition fails it)
 #   ZE_FUZZ_SECONDS    how long the parser is fuzzed (default 60)
+#   LOOM_MAX_PREEMPTIONS   how far loom goes in one execution (default 3)
 #   ZE_TEST_COUNTS     file to which the count is written: "passed failed skipped"
 #   CARGO_TARGET_DIR   as for cargo; loom builds go beside it, into <it>/loom
 #
@@ -109,7 +110,10 @@ stage_docs() {
 stage_loom() {
     # Compiling dependencies fast beats running them fast, by a minute; only loom itself is worth optimising.
     local extra=(--config 'profile.dev.package."*".opt-level=0' --config 'profile.dev.package.loom.opt-level=2')
-    run_each loom 'loom::model|model::Builder' "RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR='$target/loom'"
+    # More than three preemptions in one execution find little more, and take minutes for the ring of two threads.
+    local bound=${LOOM_MAX_PREEMPTIONS:-3}
+    run_each loom 'loom::model|model::Builder' \
+        "RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR='$target/loom' LOOM_MAX_PREEMPTIONS=$bound"
 }
 
 # run_each NAME PATTERN ENVIRONMENT [OPTION]: the tests of each file that matches, by `cargo test`. That there is none
