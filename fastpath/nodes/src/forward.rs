@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use ze_fib::{Nexthop, Target};
+use ze_fib::{Adjacency, Nexthop, REWRITE_BYTES, Target};
 use ze_graph::{Cx, DropReason, Meta, PuntReason, flag};
-use ze_packet::{InterfaceId, NexthopId};
+use ze_packet::{InterfaceId, NexthopId, ethernet};
 
 /// Where a packet goes after lookup; each family gives these its own doors.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,4 +119,21 @@ pub(crate) const fn refuse(meta: &mut Meta, kind: u8, code: u8, reason: DropReas
     meta.drop_reason = reason;
     (meta.icmp_type, meta.icmp_code) = (kind, code);
     Way::IcmpError
+}
+
+/// Where an untagged L2 header begins in the bytes of a rewrite.
+const UNTAGGED: usize = REWRITE_BYTES - ethernet::HEADER_BYTES;
+
+/// Writes the L2 header that ends at [`REWRITE_BYTES`] into the window.
+///
+/// Of an untagged one only its own bytes: what lies before them is in the cache line before the packet's, which
+/// nothing else touches. To write there costs a miss for each packet that a device brought.
+#[inline]
+pub(crate) fn write_header<const N: usize>(window: &mut [u8; N], adjacency: &Adjacency, ethertype: u16) {
+    const { assert!(N >= REWRITE_BYTES) };
+    if usize::from(adjacency.header_len) > ethernet::HEADER_BYTES {
+        window[..UNTAGGED].copy_from_slice(&adjacency.rewrite[..UNTAGGED]);
+    }
+    window[UNTAGGED..REWRITE_BYTES].copy_from_slice(&adjacency.rewrite[UNTAGGED..]);
+    window[REWRITE_BYTES - 2..REWRITE_BYTES].copy_from_slice(&ethertype.to_be_bytes());
 }

@@ -72,8 +72,7 @@ fn rewrite(adjacency: &Adjacency, meta: &mut Meta, chunk: &mut [u8; CHUNK_BYTES]
         meta.drop_reason = DropReason::Ip6Short; // no room before the header: frames always have headroom
         return Next::Drop;
     };
-    window[..REWRITE_BYTES].copy_from_slice(&adjacency.rewrite);
-    window[REWRITE_BYTES - 2..REWRITE_BYTES].copy_from_slice(&ethertype::IPV6.to_be_bytes());
+    forward::write_header(window, adjacency, ethertype::IPV6);
     if !is_ours {
         window[HOP_LIMIT] = window[HOP_LIMIT].wrapping_sub(1);
     }
