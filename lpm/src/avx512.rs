@@ -174,9 +174,10 @@ fn step(words: &[AtomicU64], entries: __m512i, rests: __m512i, open: __mmask8) -
     let kind = _mm512_and_si512(_mm512_srli_epi64::<KIND_SHIFT>(entries), splat(0b11));
     let byte = _mm512_sllv_epi64(run, kind);
     let index = _mm512_add_epi64(_mm512_srli_epi64::<BASE_SHIFT>(entries), _mm512_srli_epi64::<3>(byte));
+    let safe_index = _mm512_maskz_mov_epi64(open, index);
     // SAFETY: an open entry's base and bitmap lead to words of the table, see `Entry`; the index of the
     // others is 0, the first word of the root.
-    let word = unsafe { load(words, _mm512_maskz_mov_epi64(open, index)) };
+    let word = unsafe { load(words, safe_index) };
     let bit = _mm512_slli_epi64::<3>(_mm512_and_si512(byte, splat(0b111)));
     let run = _mm512_srlv_epi64(word, bit);
     // As `Entry::extract` does it.

@@ -4,6 +4,8 @@ use std::collections::TryReserveError;
 
 /// The largest block.
 pub(crate) const BLOCK_MAX: usize = 64;
+/// A pool of which more than this part is free is worth being packed anew before it grows.
+const FRAGMENTED_SHARE: usize = 3;
 /// No block.
 const NONE: u32 = u32::MAX;
 
@@ -62,6 +64,12 @@ impl FreeLists {
         }
         self.items -= found;
         Some((index, found))
+    }
+
+    /// Takes a free block of `size` items.
+    fn pop_exactly(&mut self, size: usize, link: impl FnOnce(u32) -> u32) -> Option<u32> {
+        let there = size > 0 && self.sizes >> (size - 1) & 1 == 1;
+        there.then(|| self.pop(size, link).map(|(index, _)| index))?
     }
 
     /// Adds a free block; the caller stores the returned link in it.
@@ -142,14 +150,42 @@ impl<T: Item> Pool<T> {
         if old == new {
             return index;
         }
-        // The rest of the block goes free where it is: shrinking needs no memory.
-        if new < old {
+        // A free block of the right size keeps large blocks whole for those who grow; without one, the rest
+        // of this block goes free where it is. So shrinking needs no memory.
+        let items = &self.items;
+        let target = self.free.pop_exactly(new, |index| items[index as usize].link());
+        let Some(target) = target else {
             self.release(index + new as u32, old - new);
-        }
-        if new == 0 { 0 } else { index }
+            return if new == 0 { 0 } else { index };
+        };
+        self.items.copy_within(start..start + len - 1, target as usize);
+        self.release(index, old);
+        target
+    }
+
+    /// Adds a block with these items; returns its index.
+    pub(crate) fn append(&mut self, items: &[T]) -> u32 {
+        let index = self.allocate(room_for(items.len()));
+        self.items[index as usize..][..items.len()].copy_from_slice(items);
+        index
+    }
+
+    /// Whether a good part of the items lies in free blocks.
+    pub(crate) fn is_fragmented(&self) -> bool {
+        self.free.items() > self.items.len() / FRAGMENTED_SHARE
+    }
+
+    /// An empty pool with memory for what this one has in use.
+    pub(crate) fn fresh(&self) -> Result<Self, TryReserveError> {
+        let mut fresh = Self::new();
+        fresh.items.try_reserve_exact(self.items.len() - self.free.items())?;
+        Ok(fresh)
     }
 
     fn allocate(&mut self, size: usize) -> u32 {
+        if size == 0 {
+            return 0;
+        }
         let items = &self.items;
         if let Some((index, found)) = self.free.pop(size, |index| items[index as usize].link()) {
             self.release(index + size as u32, found - size);
@@ -162,6 +198,7 @@ impl<T: Item> Pool<T> {
 
     fn release(&mut self, index: u32, size: usize) {
         if size > 0 {
+            debug_assert!(size <= BLOCK_MAX);
             let next = self.free.push(index, size);
             self.items[index as usize].set_link(next);
         }

@@ -175,6 +175,35 @@ impl<F: Family> Rib<F> {
         painted
     }
 
+    /// Packs the routes anew if more would ask for memory while much of what there is lies idle.
+    pub(crate) fn pack(&mut self) {
+        let idle = self.nodes.is_fragmented() || self.values.is_fragmented();
+        if idle && self.growth_bytes() > 0 {
+            // Packing is for economy only: without memory for it, the routes stay as they are.
+            if let Ok(packed) = self.packed() {
+                *self = packed;
+            }
+        }
+    }
+
+    fn packed(&self) -> Result<Self, TryReserveError> {
+        let (nodes, values) = (self.nodes.fresh()?, self.values.fresh()?);
+        let mut packed = Self { nodes, values, root: self.root, len: self.len, ..Self::new() };
+        packed.root = self.copy_into(&mut packed, &self.root);
+        Ok(packed)
+    }
+
+    fn copy_into(&self, packed: &mut Self, node: &Node) -> Node {
+        let values = self.values.block(node.first_value, node.routes.count_ones() as usize);
+        let children = self.nodes.block(node.first_child, node.children.count_ones() as usize);
+        let first_value = packed.values.append(values);
+        let first_child = packed.nodes.append(children);
+        for (index, child) in (first_child..).zip(children) {
+            *packed.nodes.get_mut(index) = self.copy_into(packed, child);
+        }
+        Node { first_value, first_child, ..*node }
+    }
+
     /// Makes room for one more route, so that [`insert`](Self::insert) cannot fail.
     pub(crate) fn reserve(&mut self) -> Result<(), TryReserveError> {
         self.nodes.reserve(Self::nodes_a_route())?;

@@ -154,8 +154,7 @@ impl<F: Family> Lpm<F> {
     /// # Errors
     /// When the table would not fit. It is then unchanged, for readers too.
     pub fn insert(&mut self, prefix: Prefix<F>, value: Value) -> Result<Option<Value>, Error> {
-        self.check_rib_growth()?;
-        self.rib.reserve().map_err(|_| Error::OutOfMemory)?;
+        self.make_room()?;
         let old = self.rib.insert(&prefix, value);
         if old == Some(value) {
             return Ok(old);
@@ -282,8 +281,7 @@ impl<F: Family> Lpm<F> {
     }
 
     fn insert_unpublished(&mut self, prefix: &Prefix<F>, value: Value) -> Result<Option<Value>, Error> {
-        self.check_rib_growth()?;
-        self.rib.reserve().map_err(|_| Error::OutOfMemory)?;
+        self.make_room()?;
         Ok(self.rib.insert(prefix, value))
     }
 
@@ -379,6 +377,13 @@ impl<F: Family> Lpm<F> {
         let level = usize::from(self.fib.root_level());
         let root_too_large = level > 1 && self.len() == F::ROOT_GROWS_AT[level - 2] / SHRINK_SHARE;
         self.is_empty() || root_too_large || self.fib.is_sparse(F::root_words(self.fib.root_level()))
+    }
+
+    /// Memory for one more route on the writer's side.
+    fn make_room(&mut self) -> Result<(), Error> {
+        self.rib.pack();
+        self.check_rib_growth()?;
+        self.rib.reserve().map_err(|_| Error::OutOfMemory)
     }
 
     fn check_rib_growth(&self) -> Result<(), Error> {
