@@ -90,7 +90,7 @@ pub async fn run(options: Options, document: Document, mut requests: mpsc::Recei
                     daemon.engine_news(news);
                 }
             }
-            Some(DplaneNews::Port(port)) = dplane_news.recv() => daemon.port_news(&port),
+            Some(news) = dplane_news.recv() => daemon.dplane_news(news),
             prepared = finished(&mut daemon.reload) => daemon.end_reload(prepared),
         }
     }
@@ -145,6 +145,12 @@ impl Daemon {
                 self.configuring = true;
                 self.routes_untold = true;
             }
+        }
+    }
+
+    fn dplane_news(&mut self, news: DplaneNews) {
+        match news {
+            DplaneNews::Port(port) => self.port_news(&port),
         }
     }
 

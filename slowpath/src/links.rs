@@ -83,7 +83,8 @@ mod tests {
         let text = "interfaces { a { address 10.0.0.1/24; address 2001:db8::1/64; } b { disable; address 10.1.0.1/24; } }";
         let config = ze_config::parse("test", text).unwrap().config;
         let connected = Links::default().connected(&config);
-        let shown: Vec<_> = connected.iter().map(|c| format!("{} {} {}", c.vrf, c.prefix, c.interface)).collect();
+        let shown: Vec<_> =
+            connected.iter().map(|c| format!("{} {} {}", c.vrf, c.prefix, c.interface)).collect();
         assert_eq!(shown, ["default 10.0.0.0/24 a", "default 2001:db8::/64 a"]);
     }
 }

@@ -23,7 +23,8 @@ pub struct Lock {
 pub fn take(run_dir: &Path) -> anyhow::Result<Lock> {
     let path = run_dir.join(LOCK_NAME);
     let hint = "run as root, or name a directory of your own with --run-dir";
-    std::fs::create_dir_all(run_dir).with_context(|| format!("can not make {}; {hint}", run_dir.display()))?;
+    std::fs::create_dir_all(run_dir)
+        .with_context(|| format!("can not make {}; {hint}", run_dir.display()))?;
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let mut file = options.open(&path).with_context(|| format!("can not open {}; {hint}", path.display()))?;
@@ -33,7 +34,9 @@ pub fn take(run_dir: &Path) -> anyhow::Result<Lock> {
         Err(error) => return Err(error).with_context(|| format!("can not lock {}", path.display())),
     }
     // For people, and for the message above; the lock itself is what counts.
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).with_context(|| path.display().to_string())?;
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .with_context(|| path.display().to_string())?;
     Ok(Lock { _file: file })
 }
 

@@ -83,7 +83,12 @@ fn uses(value: &Value, nexthop: u64) -> bool {
     match value {
         Value::Group(members) => members.iter().any(|(key, _)| *key == nexthop),
         Value::Route(target) => target.key() == Key::Nexthop(nexthop),
-        Value::System(_) | Value::Vrf | Value::Port(_) | Value::Interface(_) | Value::Address | Value::Nexthop(_) => false,
+        Value::System(_)
+        | Value::Vrf
+        | Value::Port(_)
+        | Value::Interface(_)
+        | Value::Address
+        | Value::Nexthop(_) => false,
     }
 }
 

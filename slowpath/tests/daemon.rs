@@ -161,7 +161,8 @@ fn named(paths: Vec<String>) -> Vec<String> {
 }
 
 fn base_paths() -> Vec<String> {
-    let more = ["198.51.100.0/24", "2001:db8::/32"].map(|p| format!("/vrf[name='default']/route[prefix='{p}']"));
+    let more =
+        ["198.51.100.0/24", "2001:db8::/32"].map(|p| format!("/vrf[name='default']/route[prefix='{p}']"));
     let mut paths: Vec<_> = BASE_PATHS.iter().map(ToString::to_string).chain(more).collect();
     paths.sort();
     paths
@@ -202,9 +203,13 @@ fn default_route(fake: &Fake) -> Option<String> {
 fn the_fast_path_gets_everything_in_order_and_nothing_is_refused() {
     let (site, fake) = settled();
     let state = fake.state();
-    let Some(Object::Interface(wan0)) = state.tables.object(&Name::Interface("wan0".into())) else { panic!() };
+    let Some(Object::Interface(wan0)) = state.tables.object(&Name::Interface("wan0".into())) else {
+        panic!()
+    };
     assert_eq!((wan0.mtu, wan0.vlan, wan0.description.as_str()), (1400, 0, "Transit"));
-    let Some(Object::Interface(unit)) = state.tables.object(&Name::Interface("lan0.100".into())) else { panic!() };
+    let Some(Object::Interface(unit)) = state.tables.object(&Name::Interface("lan0.100".into())) else {
+        panic!()
+    };
     assert_eq!((unit.port.as_str(), unit.vlan, unit.vrf.as_str()), ("lan0", 100, "blue"));
     let Some(Object::Port(lan0)) = state.tables.object(&Name::Port("lan0".into())) else { panic!() };
     assert_eq!(lan0.device, "eth1");
@@ -267,16 +272,18 @@ fn a_killed_daemon_leaves_the_tables_and_the_next_one_sweeps_only_what_is_stale(
         Some(Object::Interface(unit)) if unit.vlan == 7 => Some(()),
         _ => None,
     });
-    let deletes: Vec<_> = seen(&fake).into_iter().filter(|s| matches!(s, Seen::Delete(p) if p.contains("route"))).collect();
+    let deletes: Vec<_> =
+        seen(&fake).into_iter().filter(|s| matches!(s, Seen::Delete(p) if p.contains("route"))).collect();
     assert!(deletes.is_empty(), "routes that stay are never deleted: {deletes:?}");
 }
 
 #[test]
 fn sighup_applies_the_difference_and_only_that() {
     let (site, fake) = settled();
-    let config = BASE
-        .replace("description Transit", "description \"Transit A\"")
-        .replace("route 2001:db8::/32 { reject; }", "route 10.9.0.0/16 { blackhole; }\n route 10.10.0.0/16 { via 192.0.2.1; }");
+    let config = BASE.replace("description Transit", "description \"Transit A\"").replace(
+        "route 2001:db8::/32 { reject; }",
+        "route 10.9.0.0/16 { blackhole; }\n route 10.10.0.0/16 { via 192.0.2.1; }",
+    );
     site.reload(&config);
     site.wait_log("reload: 1 interface changed, 2 routes added, 1 removed");
     let expected = [
@@ -315,8 +322,11 @@ fn what_the_fast_path_would_refuse_is_refused_as_a_whole_with_its_line() {
     fake.state().verify_refuses = vec![Name::Interface("wan1".into()), route(198, 51, 100, 24)];
     site.reload(&BASE.replace("mtu 1400", "mtu 1300"));
     site.wait_log("reload refused");
-    site.wait_log("ze.conf:4:5: interfaces wan1: the fast path refuses /interface[name='wan1']: the table is full");
-    let route_line = "ze.conf:10:11: static route 198.51.100.0/24: the fast path refuses /vrf[name='default']/route";
+    site.wait_log(
+        "ze.conf:4:5: interfaces wan1: the fast path refuses /interface[name='wan1']: the table is full",
+    );
+    let route_line =
+        "ze.conf:10:11: static route 198.51.100.0/24: the fast path refuses /vrf[name='default']/route";
     assert!(site.log().contains(route_line), "{}", site.log());
     assert!(seen(&fake).is_empty());
     fake.state().verify_refuses.clear();
@@ -333,7 +343,8 @@ fn a_refused_object_is_reported_and_tried_until_it_is_accepted_and_the_rest_is_i
     site.start();
     site.wait_log("refused by the fast path: the table is full");
     wait("the rest", || (named(fake.state().paths()).len() == base_paths().len() - 1).then_some(()));
-    let attempts = || fake.state().seen.iter().filter(|s| matches!(s, Seen::Put(p) if p.contains("198.51.100"))).count();
+    let attempts =
+        || fake.state().seen.iter().filter(|s| matches!(s, Seen::Put(p) if p.contains("198.51.100"))).count();
     let before = attempts();
     wait("another attempt", || (attempts() > before).then_some(()));
     assert_eq!(site.log().matches("refused by the fast path").count(), 1, "a lasting refusal is told once");
@@ -436,7 +447,10 @@ fn a_daemon_does_not_start_with_a_bad_configuration_and_says_where() {
     let site = Site::new("interfaces {\n  lan0 { mtu x; }\n  bogus key;\n}\n");
     let (success, _, stderr) = output(&site, &[]);
     assert!(!success);
-    assert!(stderr.contains("ze.conf:2:14: interfaces lan0 mtu:") && stderr.contains("ze.conf:3:9:"), "{stderr}");
+    assert!(
+        stderr.contains("ze.conf:2:14: interfaces lan0 mtu:") && stderr.contains("ze.conf:3:9:"),
+        "{stderr}"
+    );
     std::fs::remove_file(site.path("ze.conf")).unwrap();
     let (success, _, stderr) = output(&site, &[]);
     assert!(!success && stderr.contains("ze.conf: No such file"), "{stderr}");
@@ -449,7 +463,10 @@ fn check_says_ok_or_what_is_wrong_and_takes_no_lock() {
     site.write("static {\n route 10.0.0.0/8 { via 192.0.2.1; }\n}");
     let (success, stdout, stderr) = output(&site, &["--check"]);
     assert!(success && stdout == "OK\n");
-    assert!(stderr.starts_with("warning: ") && stderr.contains("ze.conf:2:8: static route 10.0.0.0/8: inactive"), "{stderr}");
+    assert!(
+        stderr.starts_with("warning: ") && stderr.contains("ze.conf:2:8: static route 10.0.0.0/8: inactive"),
+        "{stderr}"
+    );
     site.write("static {\n route 10.0.0.0/8 { via nowhere; }\n}");
     let (success, stdout, stderr) = output(&site, &["--check"]);
     assert!(!success && stdout.is_empty() && stderr.contains(":2:25:"), "{stderr}");
@@ -460,7 +477,10 @@ fn a_second_daemon_is_refused_with_the_process_of_the_first() {
     let (site, _fake) = settled();
     let (success, _, stderr) = output(&site, &[]);
     let pid = site.child.as_ref().unwrap().id();
-    assert!(!success && stderr.contains(&format!("ze-slowpath runs already: process {pid} holds")), "{stderr}");
+    assert!(
+        !success && stderr.contains(&format!("ze-slowpath runs already: process {pid} holds")),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -489,7 +509,12 @@ fn without_privilege_the_daemon_runs_and_says_that_the_socket_is_closed_to_it() 
     assert!(site.ended().success());
     // Where the lock can not be, that is said.
     let mut command = Command::new(site.path("ze-slowpath"));
-    let output = command.arg("--config").arg(site.path("ze.conf")).arg("--run-dir").arg(site.path("closed")).uid(NOBODY);
+    let output = command
+        .arg("--config")
+        .arg(site.path("ze.conf"))
+        .arg("--run-dir")
+        .arg(site.path("closed"))
+        .uid(NOBODY);
     let stderr = String::from_utf8(output.output().unwrap().stderr).unwrap();
     assert!(stderr.contains("can not make") && stderr.contains("--run-dir"), "{stderr}");
 }

@@ -113,7 +113,12 @@ impl<E: Engine, M: FnMut() -> E> Instance<E, M> {
             if born.elapsed() >= HEALTHY_AFTER {
                 pause = RESTART_PAUSE_MIN;
             }
-            tracing::error!(engine = self.name, panic = message, pause_ms = pause.as_millis(), "engine panicked");
+            tracing::error!(
+                engine = self.name,
+                panic = message,
+                pause_ms = pause.as_millis(),
+                "engine panicked"
+            );
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RESTART_PAUSE_MAX);
             if self.news.send(News::Panicked(message)).await.is_err() {
@@ -180,7 +185,8 @@ fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".into())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
 }
 
 #[cfg(test)]

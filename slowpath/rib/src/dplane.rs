@@ -60,11 +60,6 @@ pub struct Options {
 /// What control hears from the fast path.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
-    /// Connected, and everything that is desired is there, but for what it refused.
-    Synchronized {
-        /// Changes with each start of the fast path.
-        instance: u64,
-    },
     /// The state of a port.
     Port(Box<v1::PortState>),
 }
@@ -82,6 +77,8 @@ pub(crate) enum SessionError {
     Silent,
     #[error("the fast path acknowledged batch {got}; {expected} was next")]
     OutOfOrder { got: u64, expected: u64 },
+    #[error("something of a former life was in the way; everything is sent again")]
+    Leftovers,
     #[error("nobody wants anything any more")]
     Unwanted,
 }
@@ -94,6 +91,7 @@ pub async fn run(options: Options, mut desired: watch::Receiver<Arc<State>>, new
         let ended = session::run(&options, &mut desired, &mut reconciler, &news, &mut absence).await;
         match ended {
             SessionError::Unwanted => return,
+            ended @ SessionError::Leftovers => tracing::info!("{ended}"),
             ended => absence.report(&options, &ended),
         }
         tokio::select! {
@@ -156,10 +154,14 @@ fn system_reason(options: &Options, error: &std::io::Error) -> String {
     let socket = options.socket.display();
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
-            format!("{socket}: permission denied; run as root or as a member of the group that owns the socket")
+            format!(
+                "{socket}: permission denied; run as root or as a member of the group that owns the socket"
+            )
         }
         std::io::ErrorKind::NotFound => format!("{socket} does not exist: is ze-fastpath running?"),
-        std::io::ErrorKind::ConnectionRefused => format!("nobody listens on {socket}: is ze-fastpath running?"),
+        std::io::ErrorKind::ConnectionRefused => {
+            format!("nobody listens on {socket}: is ze-fastpath running?")
+        }
         _ => format!("{socket}: {error}"),
     }
 }

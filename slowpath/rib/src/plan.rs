@@ -85,7 +85,9 @@ impl Dying {
     }
 
     fn same_place(&self, now: Option<&Value>, wanted: Option<&Value>) -> bool {
-        let (Some(Value::Interface(now)), Some(Value::Interface(wanted))) = (now, wanted) else { return false };
+        let (Some(Value::Interface(now)), Some(Value::Interface(wanted))) = (now, wanted) else {
+            return false;
+        };
         let place = |i: &ze_proto::v1::Interface| (i.port.clone(), i.vlan, i.vrf.clone());
         place(now) == place(wanted) && !self.ports.contains(now.port.as_str())
     }

@@ -2,6 +2,12 @@
 //!
 //! The fast path applies an operation completely or not at all; of an operation with several routes of which some
 //! are refused, the others are *uncertain*: they are put again, and deleted when they are not wanted.
+//!
+//! During a snapshot, the fast path has objects of a former life that we do not know. They can be in the way of new
+//! ones, so a refusal means nothing before the sweep. What is in the way afterwards is an object that we want
+//! otherwise than it is there, and that can not be changed as it is: it becomes uncertain, which makes the plan delete
+//! it, with what depends on it, before it is put. The sweep may have spared what it depended on; when all is well,
+//! another snapshot is due.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -17,6 +23,10 @@ pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// The longest pause: a refusal that lasts is an operator's business.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// How long something that we do not know may be in the way before everything is sent again, though not all is well:
+/// what spared it from the sweep may have gone.
+pub const SNAPSHOT_PAUSE: Duration = Duration::from_secs(30);
 
 /// The objects that the fast path has; `None`: something is there or not, nobody knows what.
 #[derive(Clone, Debug, Default)]
@@ -97,23 +107,61 @@ pub struct Outcome {
     pub accepted: Vec<Key>,
 }
 
+/// Where a connection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// There may be objects that we do not know.
+    #[default]
+    Snapshot,
+    /// What there is, we have put.
+    Swept,
+}
+
+/// Puts and deletes can be refused each; a refused one does not hold back the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Put,
+    Delete,
+}
+
+impl Kind {
+    fn of(step: &Step) -> Self {
+        match step {
+            Step::Put(..) => Self::Put,
+            Step::Delete(_) => Self::Delete,
+        }
+    }
+}
+
 /// Keeps the two sides together.
 #[derive(Debug, Default)]
 pub struct Reconciler {
     acknowledged: Acknowledged,
-    refused: BTreeMap<Key, Pending>,
+    refused: BTreeMap<(Key, Kind), Pending>,
+    phase: Phase,
+    /// When something unknown was in the way for the first time since the sweep.
+    made_room_at: Option<Instant>,
+}
+
+fn slot(step: &Step) -> (Key, Kind) {
+    (step.key().clone(), Kind::of(step))
 }
 
 impl Reconciler {
-    /// The fast path has nothing of ours that we know of.
+    /// A snapshot begins: the fast path has nothing of ours that we know of.
     pub fn forget(&mut self) {
-        self.acknowledged = Acknowledged::default();
-        self.retry_all();
+        *self = Self::default();
     }
 
-    /// Refused steps are tried again at once: something has changed over there.
-    pub fn retry_all(&mut self) {
+    /// The snapshot has ended, and what was not put again is gone. What was refused meanwhile is tried at once.
+    pub fn swept(&mut self) {
         self.refused.clear();
+        self.phase = Phase::Swept;
+    }
+
+    /// Whether the fast path may still have something of a former life that another snapshot would sweep.
+    pub fn needs_snapshot(&self, now: Instant) -> bool {
+        self.made_room_at.is_some_and(|at| self.refused.is_empty() || now >= at + SNAPSHOT_PAUSE)
     }
 
     /// What is acknowledged.
@@ -130,14 +178,14 @@ impl Reconciler {
     pub fn plan(&mut self, desired: &State, limit: usize, now: Instant) -> Vec<Step> {
         self.drop_moot(desired);
         plan(desired, &self.acknowledged, limit, |step| {
-            self.refused.get(step.key()).is_some_and(|p| p.refused.step == *step && now < p.retry_at)
+            self.refused.get(&slot(step)).is_some_and(|p| p.refused.step == *step && now < p.retry_at)
         })
     }
 
     /// Forgets refusals of steps that nobody wants any more.
     fn drop_moot(&mut self, desired: &State) {
         let acknowledged = &self.acknowledged;
-        self.refused.retain(|key, pending| match &pending.refused.step {
+        self.refused.retain(|(key, _), pending| match &pending.refused.step {
             Step::Put(_, value) => desired.get(key) == Some(value),
             Step::Delete(_) => acknowledged.get(key).is_some(),
         });
@@ -165,7 +213,7 @@ impl Reconciler {
     }
 
     fn accept(&mut self, step: Step, outcome: &mut Outcome) {
-        if self.refused.remove(step.key()).is_some() {
+        if self.refused.remove(&slot(&step)).is_some() {
             outcome.accepted.push(step.key().clone());
         }
         self.acknowledged.apply(step);
@@ -189,13 +237,29 @@ impl Reconciler {
             reason: refusal.reason(),
             message: refusal.message.clone(),
         };
-        let known = self.refused.remove(refused.step.key()).filter(|pending| pending.refused == refused);
-        if known.is_none() {
+        let slot = slot(&refused.step);
+        let known = self.refused.remove(&slot).filter(|pending| pending.refused == refused);
+        if known.is_none() && self.phase == Phase::Swept {
             outcome.refused.push(refused.clone());
         }
+        self.make_room(&refused, now);
         let mut pause = known.map_or(Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX), |pending| pending.pause);
         let retry_at = now + pause.pause();
-        self.refused.insert(refused.step.key().clone(), Pending { refused, pause, retry_at });
+        self.refused.insert(slot, Pending { refused, pause, retry_at });
+    }
+
+    /// Something that we do not know is in the way of an object: see the head of this file.
+    fn make_room(&mut self, refused: &Refused, now: Instant) {
+        let in_the_way = matches!(refused.reason, v1::Reason::InUse | v1::Reason::Conflict);
+        let unknown = self.acknowledged.get(refused.step.key()).is_none();
+        if let Step::Put(Key::Port(_) | Key::Interface(_), _) = &refused.step
+            && self.phase == Phase::Swept
+            && in_the_way
+            && unknown
+        {
+            self.acknowledged.doubt(refused.step.clone());
+            self.made_room_at.get_or_insert(now);
+        }
     }
 }
 

@@ -116,7 +116,8 @@ impl Rib {
 
     /// A source begins anew: what it has told stays in force until [`sweep`](Self::sweep).
     pub fn mark_stale(&mut self, source: Source) {
-        for told in self.routes.values_mut().flat_map(BTreeMap::values_mut).filter_map(|t| t.get_mut(&source)) {
+        for told in self.routes.values_mut().flat_map(BTreeMap::values_mut).filter_map(|t| t.get_mut(&source))
+        {
             told.stale = true;
         }
     }

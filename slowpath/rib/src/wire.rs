@@ -39,7 +39,9 @@ fn join(last: &mut v1::Operation, step: &Step) -> bool {
         Step::Put(..) | Step::Delete(_) => return false,
     };
     let routes = match (&mut last.operation, step) {
-        (Some(Op::PutRoutes(routes)), Step::Put(..)) | (Some(Op::DeleteRoutes(routes)), Step::Delete(_)) => routes,
+        (Some(Op::PutRoutes(routes)), Step::Put(..)) | (Some(Op::DeleteRoutes(routes)), Step::Delete(_)) => {
+            routes
+        }
         _ => return false,
     };
     if routes.vrf != **vrf {
@@ -62,7 +64,9 @@ fn put(key: &Key, value: &Value) -> Op {
         (Key::Vrf(name), Value::Vrf) => Op::PutVrf(v1::Vrf { name: name.to_string() }),
         (Key::Port(_), Value::Port(port)) => Op::PutPort(v1::Port::clone(port)),
         (Key::Interface(_), Value::Interface(interface)) => Op::PutInterface(v1::Interface::clone(interface)),
-        (Key::Address(interface, address), Value::Address) => Op::PutAddress(self::address(interface, address)),
+        (Key::Address(interface, address), Value::Address) => {
+            Op::PutAddress(self::address(interface, address))
+        }
         (Key::Nexthop(key), Value::Nexthop(value)) => Op::PutNexthop(nexthop(*key, value)),
         (Key::Group(key), Value::Group(members)) => Op::PutNexthopGroup(group(*key, members)),
         (Key::Route(vrf, prefix), Value::Route(target)) => {
@@ -112,7 +116,8 @@ fn nexthop(key: u64, nexthop: &Nexthop) -> v1::Nexthop {
 }
 
 fn group(key: u64, members: &[(u64, u8)]) -> v1::NexthopGroup {
-    let member = |(nexthop, weight): &(u64, u8)| v1::GroupMember { nexthop: *nexthop, weight: (*weight).into() };
+    let member =
+        |(nexthop, weight): &(u64, u8)| v1::GroupMember { nexthop: *nexthop, weight: (*weight).into() };
     v1::NexthopGroup { key, members: members.iter().map(member).collect() }
 }
 

@@ -20,7 +20,9 @@ fn said(engine: &mut StaticEngine) -> Vec<String> {
 fn show(paths: &[Path]) -> String {
     let path = |path: &Path| match &path.target {
         Target::Discard(discard) => format!("{}:{discard:?}", path.distance),
-        Target::Via(vias) => format!("{}:{}", path.distance, vias.iter().map(via).collect::<Vec<_>>().join("+")),
+        Target::Via(vias) => {
+            format!("{}:{}", path.distance, vias.iter().map(via).collect::<Vec<_>>().join("+"))
+        }
     };
     format!("[{}]", paths.iter().map(path).collect::<Vec<_>>().join(" "))
 }
@@ -70,8 +72,10 @@ fn only_the_difference_is_said_again() {
         told(&mut engine, "static { route 10.2.0.0/16 { reject; } route 10.3.0.0/16 { blackhole; } }"),
         ["default 10.1.0.0/16 []", "default 10.3.0.0/16 [1:Blackhole]", "configured"]
     );
-    assert_eq!(told(&mut engine, "static { route 10.2.0.0/16 { blackhole; } route 10.3.0.0/16 { blackhole; } }"),
-        ["default 10.2.0.0/16 [1:Blackhole]", "configured"]);
+    assert_eq!(
+        told(&mut engine, "static { route 10.2.0.0/16 { blackhole; } route 10.3.0.0/16 { blackhole; } }"),
+        ["default 10.2.0.0/16 [1:Blackhole]", "configured"]
+    );
 }
 
 #[test]
@@ -91,6 +95,8 @@ fn a_path_over_an_interface_that_is_down_is_left_out_until_it_is_up() {
 fn links_that_went_down_before_the_routes_came_count() {
     let mut engine = StaticEngine::new();
     link(&mut engine, "lan0", false);
-    assert_eq!(told(&mut engine, "static { route 10.7.0.0/16 { interface lan0; } }"),
-        ["default 10.7.0.0/16 []", "configured"]);
+    assert_eq!(
+        told(&mut engine, "static { route 10.7.0.0/16 { interface lan0; } }"),
+        ["default 10.7.0.0/16 []", "configured"]
+    );
 }

@@ -1,6 +1,6 @@
 //! A fast path for tests: the Program, Verify and WatchEvents of the API over real sockets, on plain tables.
 
-pub mod tables;
+pub(crate) mod tables;
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use tables::{Name, Tables, elements, path};
 
 /// What the fake has seen, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub(crate) enum Seen {
     Hello { owner: String, snapshot: bool },
     Put(String),
     Delete(String),
@@ -26,25 +26,25 @@ pub enum Seen {
 }
 
 #[derive(Default)]
-pub struct State {
-    pub instance: u64,
-    pub tables: Tables,
-    pub seen: Vec<Seen>,
+pub(crate) struct State {
+    pub(crate) instance: u64,
+    pub(crate) tables: Tables,
+    pub(crate) seen: Vec<Seen>,
     /// Refused at Verify only.
-    pub verify_refuses: Vec<Name>,
+    pub(crate) verify_refuses: Vec<Name>,
     /// Operations that have been received and not yet looked at, because the fake stalls.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
 }
 
 impl State {
     /// Paths of all objects.
-    pub fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         self.tables.objects.keys().map(path).collect()
     }
 }
 
 /// A fast path that listens on a socket. It dies, with all its connections, when it is dropped.
-pub struct Fake {
+pub(crate) struct Fake {
     socket: PathBuf,
     shared: Arc<Shared>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -57,10 +57,12 @@ struct Shared {
 }
 
 impl Fake {
-    pub fn start(socket: &Path, instance: u64) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    pub(crate) fn start(socket: &Path, instance: u64) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let state = Mutex::new(State { instance, ..State::default() });
-        let shared = Arc::new(Shared { state, stalled: watch::channel(false).0, events: broadcast::channel(64).0 });
+        let shared =
+            Arc::new(Shared { state, stalled: watch::channel(false).0, events: broadcast::channel(64).0 });
         let _ = std::fs::remove_file(socket);
         let listener = {
             let _inside = runtime.enter();
@@ -73,22 +75,22 @@ impl Fake {
         Self { socket: socket.to_owned(), shared, runtime: Some(runtime) }
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap()
     }
 
     /// Stops looking at what comes, or goes on.
-    pub fn stall(&self, stalled: bool) {
+    pub(crate) fn stall(&self, stalled: bool) {
         self.shared.stalled.send_replace(stalled);
     }
 
-    pub fn port_event(&self, name: &str, state: v1::LinkState) {
+    pub(crate) fn port_event(&self, name: &str, state: v1::LinkState) {
         let port = v1::PortState { name: name.into(), state: state.into(), ..Default::default() };
         self.shared.events.send(port).expect("somebody watches");
     }
 
     /// Whether somebody watches ports.
-    pub fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         self.shared.events.receiver_count() > 0
     }
 }
@@ -120,7 +122,9 @@ async fn program(
     let mut next = 1;
     while let Ok(Some(request)) = requests.message().await {
         let count = match &request.body {
-            Some(Body::Operations(operations)) => operations.operations.iter().map(|o| elements(o).len()).sum(),
+            Some(Body::Operations(operations)) => {
+                operations.operations.iter().map(|o| elements(o).len()).sum()
+            }
             _ => 0,
         };
         shared.state.lock().unwrap().waiting += count;
@@ -140,7 +144,12 @@ async fn program(
     }
 }
 
-fn take(state: &mut State, owner: &mut String, next: u64, request: v1::ProgramRequest) -> Result<v1::ProgramReply, Status> {
+fn take(
+    state: &mut State,
+    owner: &mut String,
+    next: u64,
+    request: v1::ProgramRequest,
+) -> Result<v1::ProgramReply, Status> {
     if request.batch != next || (next == 1) != matches!(request.body, Some(Body::Hello(_))) {
         return Err(Status::invalid_argument(format!("batch {} where {next} was due", request.batch)));
     }
@@ -197,7 +206,8 @@ impl Dataplane for Service {
         state.seen.push(Seen::Verify);
         let mut tables = Tables { refused: state.verify_refuses.clone(), ..Tables::default() };
         let verdicts = request.operations.iter().enumerate();
-        let refusals = verdicts.flat_map(|(i, operation)| tables.apply(&request.owner, i as u32, operation)).collect();
+        let refusals =
+            verdicts.flat_map(|(i, operation)| tables.apply(&request.owner, i as u32, operation)).collect();
         Ok(Response::new(v1::VerifyReply { refusals }))
     }
 
@@ -214,7 +224,10 @@ impl Dataplane for Service {
     async fn get_info(&self, _: Request<v1::GetInfoRequest>) -> Result<Response<v1::Info>, Status> {
         no()
     }
-    async fn list_ports(&self, _: Request<v1::ListPortsRequest>) -> Result<Response<v1::ListPortsReply>, Status> {
+    async fn list_ports(
+        &self,
+        _: Request<v1::ListPortsRequest>,
+    ) -> Result<Response<v1::ListPortsReply>, Status> {
         no()
     }
     async fn list_interfaces(
@@ -223,13 +236,22 @@ impl Dataplane for Service {
     ) -> Result<Response<v1::ListInterfacesReply>, Status> {
         no()
     }
-    async fn list_vrfs(&self, _: Request<v1::ListVrfsRequest>) -> Result<Response<v1::ListVrfsReply>, Status> {
+    async fn list_vrfs(
+        &self,
+        _: Request<v1::ListVrfsRequest>,
+    ) -> Result<Response<v1::ListVrfsReply>, Status> {
         no()
     }
-    async fn list_routes(&self, _: Request<v1::ListRoutesRequest>) -> Result<Response<Self::ListRoutesStream>, Status> {
+    async fn list_routes(
+        &self,
+        _: Request<v1::ListRoutesRequest>,
+    ) -> Result<Response<Self::ListRoutesStream>, Status> {
         no()
     }
-    async fn lookup_route(&self, _: Request<v1::LookupRouteRequest>) -> Result<Response<v1::LookupRouteReply>, Status> {
+    async fn lookup_route(
+        &self,
+        _: Request<v1::LookupRouteRequest>,
+    ) -> Result<Response<v1::LookupRouteReply>, Status> {
         no()
     }
     async fn list_neighbors(
@@ -247,7 +269,10 @@ impl Dataplane for Service {
     async fn get_stats(&self, _: Request<v1::GetStatsRequest>) -> Result<Response<v1::Stats>, Status> {
         no()
     }
-    async fn watch_stats(&self, _: Request<v1::WatchStatsRequest>) -> Result<Response<Self::WatchStatsStream>, Status> {
+    async fn watch_stats(
+        &self,
+        _: Request<v1::WatchStatsRequest>,
+    ) -> Result<Response<Self::WatchStatsStream>, Status> {
         no()
     }
     async fn trace(&self, _: Request<v1::TraceRequest>) -> Result<Response<Self::TraceStream>, Status> {

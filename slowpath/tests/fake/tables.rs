@@ -9,7 +9,7 @@ use ze_proto::v1::{self, Reason, nexthop::Kind, operation::Operation as Op, rout
 
 /// Names an object: its kind and its name there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Name {
+pub(crate) enum Name {
     System,
     Vrf(String),
     Port(String),
@@ -22,7 +22,7 @@ pub enum Name {
 
 /// An object.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Object {
+pub(crate) enum Object {
     System(v1::System),
     Vrf,
     Port(v1::Port),
@@ -34,30 +34,34 @@ pub enum Object {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Owned {
-    pub owner: String,
-    pub object: Object,
+pub(crate) struct Owned {
+    pub(crate) owner: String,
+    pub(crate) object: Object,
     /// Put before the Hello of the snapshot that is going on.
-    pub stale: bool,
+    pub(crate) stale: bool,
 }
 
 /// The tables.
 #[derive(Clone, Debug, Default)]
-pub struct Tables {
-    pub objects: BTreeMap<Name, Owned>,
+pub(crate) struct Tables {
+    pub(crate) objects: BTreeMap<Name, Owned>,
     /// Names that are refused whatever they hold.
-    pub refused: Vec<Name>,
+    pub(crate) refused: Vec<Name>,
 }
 
 type Verdict = Result<(), (String, Reason, String)>;
 
-fn no<T>(path: impl Into<String>, reason: Reason, message: impl Into<String>) -> Result<T, (String, Reason, String)> {
+fn no<T>(
+    path: impl Into<String>,
+    reason: Reason,
+    message: impl Into<String>,
+) -> Result<T, (String, Reason, String)> {
     Err((path.into(), reason, message.into()))
 }
 
 impl Tables {
     /// Applies an operation completely or not at all.
-    pub fn apply(&mut self, owner: &str, index: u32, operation: &v1::Operation) -> Vec<v1::Refusal> {
+    pub(crate) fn apply(&mut self, owner: &str, index: u32, operation: &v1::Operation) -> Vec<v1::Refusal> {
         let before = self.objects.clone();
         let mut refusals = Vec::new();
         for (element, (name, object)) in elements(operation).into_iter().enumerate() {
@@ -67,7 +71,13 @@ impl Tables {
             };
             if let Err((path, reason, message)) = verdict {
                 let element = element as u32;
-                refusals.push(v1::Refusal { operation: index, element, path, reason: reason.into(), message });
+                refusals.push(v1::Refusal {
+                    operation: index,
+                    element,
+                    path,
+                    reason: reason.into(),
+                    message,
+                });
             }
         }
         if !refusals.is_empty() {
@@ -76,18 +86,22 @@ impl Tables {
         refusals
     }
 
-    pub fn mark_stale(&mut self, owner: &str) {
+    pub(crate) fn mark_stale(&mut self, owner: &str) {
         self.objects.values_mut().filter(|owned| owned.owner == owner).for_each(|owned| owned.stale = true);
     }
 
     /// Removes what is stale. What others refer to stays, and is stale no more.
-    pub fn sweep(&mut self, owner: &str) -> u64 {
-        let stale: Vec<_> =
-            self.objects.iter().filter(|(_, o)| o.owner == owner && o.stale).map(|(name, _)| name.clone()).collect();
+    pub(crate) fn sweep(&mut self, owner: &str) -> u64 {
+        let stale: Vec<_> = self
+            .objects
+            .iter()
+            .filter(|(_, o)| o.owner == owner && o.stale)
+            .map(|(name, _)| name.clone())
+            .collect();
         stale.iter().rev().filter(|name| self.delete(owner, name).is_ok()).count() as u64
     }
 
-    pub fn object(&self, name: &Name) -> Option<&Object> {
+    pub(crate) fn object(&self, name: &Name) -> Option<&Object> {
         self.objects.get(name).map(|owned| &owned.object)
     }
 
@@ -122,7 +136,9 @@ impl Tables {
             (Name::Address(interface, address, _), _) => self.check_address(name, interface, address),
             (Name::Nexthop(_), Object::Nexthop(kind)) => self.check_nexthop(name, kind.as_ref()),
             (Name::Group(_), Object::Group(members)) => self.check_group(name, members),
-            (Name::Route(vrf, prefix, len), Object::Route(target)) => self.check_route(name, vrf, prefix, *len, target),
+            (Name::Route(vrf, prefix, len), Object::Route(target)) => {
+                self.check_route(name, vrf, prefix, *len, target)
+            }
             _ => Ok(()),
         }
     }
@@ -194,12 +210,21 @@ impl Tables {
             return no(path(name), Reason::Malformed, "1 to 128 members");
         }
         match members.iter().find(|m| self.object(&Name::Nexthop(m.nexthop)).is_none()) {
-            Some(member) => no(path(name), Reason::UnknownReference, format!("no nexthop {}", member.nexthop)),
+            Some(member) => {
+                no(path(name), Reason::UnknownReference, format!("no nexthop {}", member.nexthop))
+            }
             None => Ok(()),
         }
     }
 
-    fn check_route(&self, name: &Name, vrf: &str, prefix: &[u8], len: u32, target: &Option<Target>) -> Verdict {
+    fn check_route(
+        &self,
+        name: &Name,
+        vrf: &str,
+        prefix: &[u8],
+        len: u32,
+        target: &Option<Target>,
+    ) -> Verdict {
         let bits = prefix.len() as u32 * 8;
         let bit = |n: u32| prefix[n as usize / 8] >> (7 - n % 8) & 1 == 1;
         if !matches!(bits, 32 | 128) || len > bits || (len..bits).any(bit) {
@@ -246,7 +271,7 @@ fn device(port: &v1::Port) -> &str {
 }
 
 /// The objects of an operation; `None` deletes.
-pub fn elements(operation: &v1::Operation) -> Vec<(Name, Option<Object>)> {
+pub(crate) fn elements(operation: &v1::Operation) -> Vec<(Name, Option<Object>)> {
     let one = |name, object| vec![(name, object)];
     let address = |a: &v1::Address| Name::Address(a.interface.clone(), a.address.clone(), a.prefix_len);
     let route = |vrf: &str, r: &v1::Route| {
@@ -276,13 +301,15 @@ pub fn elements(operation: &v1::Operation) -> Vec<(Name, Option<Object>)> {
 }
 
 /// The path of an object.
-pub fn path(name: &Name) -> String {
+pub(crate) fn path(name: &Name) -> String {
     match name {
         Name::System => "/system".into(),
         Name::Vrf(name) => format!("/vrf[name='{name}']"),
         Name::Port(name) => format!("/port[name='{name}']"),
         Name::Interface(name) => format!("/interface[name='{name}']"),
-        Name::Address(name, address, len) => format!("/interface[name='{name}']/address[.='{}/{len}']", show(address)),
+        Name::Address(name, address, len) => {
+            format!("/interface[name='{name}']/address[.='{}/{len}']", show(address))
+        }
         Name::Nexthop(key) => format!("/nexthop[key='{key}']"),
         Name::Group(key) => format!("/nexthop-group[key='{key}']"),
         Name::Route(vrf, prefix, len) => format!("/vrf[name='{vrf}']/route[prefix='{}/{len}']", show(prefix)),

@@ -11,8 +11,8 @@ use tonic::transport::Channel;
 use ze_proto::v1::{self, dataplane_client::DataplaneClient, program_request::Body};
 
 use super::{
-    ACKNOWLEDGE_TIME_MAX, Absence, BATCH_STEPS_MAX, News, Options, ROUND_STEPS_MAX, SessionError, WINDOW_BATCHES,
-    connect_reason,
+    ACKNOWLEDGE_TIME_MAX, Absence, BATCH_STEPS_MAX, News, Options, ROUND_STEPS_MAX, SessionError,
+    WINDOW_BATCHES, connect_reason,
 };
 use crate::plan::Step;
 use crate::reconcile::{Outcome, Reconciler};
@@ -40,7 +40,7 @@ pub(super) async fn run(
     // Ends with this function.
     let mut watchers = JoinSet::new();
     watchers.spawn(watch_ports(client, news.clone()));
-    let mut session = Session { stream: &mut stream, reconciler, desired, news };
+    let mut session = Session { stream: &mut stream, reconciler, desired };
     match session.live(absence).await {
         Ok(never) => match never {},
         Err(error) => error,
@@ -102,7 +102,6 @@ struct Session<'s> {
     stream: &'s mut Stream,
     reconciler: &'s mut Reconciler,
     desired: &'s mut watch::Receiver<Arc<State>>,
-    news: &'s mpsc::Sender<News>,
 }
 
 /// How a round went.
@@ -118,26 +117,28 @@ impl Session<'_> {
     async fn live(&mut self, absence: &mut Absence) -> Result<std::convert::Infallible, SessionError> {
         let instance = self.stream.instance;
         tracing::info!(instance, "fast path connected; sending everything");
-        // A refusal may be owed to something of a former life that the sweep removes: it is told after that.
-        while self.round(Tell::Nothing).await? == Round::Busy {}
+        while self.round().await? == Round::Busy {}
         self.stream.send(Body::EndOfSnapshot(v1::EndOfSnapshot {})).await?;
         let swept = self.stream.reply().await?.swept;
-        self.reconciler.retry_all();
-        while self.round(Tell::Refusals).await? == Round::Busy {}
+        self.reconciler.swept();
+        while self.round().await? == Round::Busy {}
+        self.check_leftovers()?;
         absence.over();
         let refused = self.reconciler.refused().count();
         let objects = self.reconciler.acknowledged().len();
         tracing::info!(instance, objects, swept, refused, "fast path synchronized");
-        self.tell(News::Synchronized { instance }).await?;
         loop {
-            if self.round(Tell::Refusals).await? == Round::Idle {
+            if self.round().await? == Round::Idle {
+                self.check_leftovers()?;
                 self.wait().await?;
             }
         }
     }
 
-    async fn tell(&self, news: News) -> Result<(), SessionError> {
-        self.news.send(news).await.map_err(|_| SessionError::Unwanted)
+    /// Ends the session if a snapshot is due.
+    fn check_leftovers(&self) -> Result<(), SessionError> {
+        let now = tokio::time::Instant::now().into_std();
+        if self.reconciler.needs_snapshot(now) { Err(SessionError::Leftovers) } else { Ok(()) }
     }
 
     /// Waits until there may be something to do.
@@ -162,7 +163,7 @@ impl Session<'_> {
     }
 
     /// Sends what differs, up to the limit, and takes the replies.
-    async fn round(&mut self, tell: Tell) -> Result<Round, SessionError> {
+    async fn round(&mut self) -> Result<Round, SessionError> {
         let desired: Arc<State> = Arc::clone(&self.desired.borrow_and_update());
         let now = tokio::time::Instant::now().into_std();
         let steps = self.reconciler.plan(&desired, ROUND_STEPS_MAX, now);
@@ -174,35 +175,25 @@ impl Session<'_> {
         let mut outstanding: VecDeque<Vec<Vec<Step>>> = VecDeque::new();
         for batch in batches(steps) {
             if outstanding.len() >= WINDOW_BATCHES {
-                self.take_reply(&mut outstanding, tell).await?;
+                self.take_reply(&mut outstanding).await?;
             }
             let (operations, layout) = wire::operations(batch);
             self.stream.send(Body::Operations(v1::Operations { operations })).await?;
             outstanding.push_back(layout);
         }
         while !outstanding.is_empty() {
-            self.take_reply(&mut outstanding, tell).await?;
+            self.take_reply(&mut outstanding).await?;
         }
         Ok(Round::Busy)
     }
 
-    async fn take_reply(&mut self, outstanding: &mut VecDeque<Vec<Vec<Step>>>, tell: Tell) -> Result<(), SessionError> {
+    async fn take_reply(&mut self, outstanding: &mut VecDeque<Vec<Vec<Step>>>) -> Result<(), SessionError> {
         let reply = self.stream.reply().await?;
         let layout = outstanding.pop_front().unwrap_or_default();
         let now = tokio::time::Instant::now().into_std();
-        let outcome = self.reconciler.acknowledge(layout, &reply.refusals, now);
-        if tell == Tell::Refusals {
-            report(&outcome);
-        }
+        report(&self.reconciler.acknowledge(layout, &reply.refusals, now));
         Ok(())
     }
-}
-
-/// What of a round's outcome an operator is told.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tell {
-    Nothing,
-    Refusals,
 }
 
 fn report(outcome: &Outcome) {

@@ -9,7 +9,7 @@ use crate::reconcile::Reconciler;
 use crate::wire;
 
 #[path = "../../../tests/fake/tables.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the tests of the daemon")]
+#[allow(dead_code, reason = "shared with the tests of the daemon")]
 mod tables;
 use tables::Tables;
 
@@ -74,6 +74,7 @@ impl Pair {
 
     /// Rounds until there is nothing to do; refusals are an error.
     fn reach(&mut self, desired: &State, limit: usize) -> Vec<String> {
+        self.reconciler.swept();
         self.log.clear();
         let now = Instant::now();
         for _ in 0..100_000 {
@@ -88,9 +89,31 @@ impl Pair {
         panic!("no end");
     }
 
+    /// The router dies, and another one with another wish finds the tables.
+    fn restart(&mut self, desired: &State) {
+        let mut now = Instant::now();
+        for snapshots in 0.. {
+            self.reconciler.forget();
+            self.tables.mark_stale("slowpath");
+            while self.round(desired, 7, now) {}
+            self.tables.sweep("slowpath");
+            self.reconciler.swept();
+            while self.round(desired, usize::MAX, now) && !self.reconciler.needs_snapshot(now) {
+                now += crate::reconcile::RETRY_PAUSE_MAX;
+            }
+            if !self.reconciler.needs_snapshot(now) {
+                break;
+            }
+            let refused: Vec<_> = self.reconciler.refused().collect();
+            assert!(snapshots < 4, "{refused:#?}\n{:#?}", self.log);
+        }
+        self.agree(desired);
+    }
+
     /// The tables hold what is desired and nothing else.
     fn agree(&self, desired: &State) {
-        let wanted: Vec<Step> = desired.iter().map(|(key, value)| Step::Put(key.clone(), value.clone())).collect();
+        let wanted: Vec<Step> =
+            desired.iter().map(|(key, value)| Step::Put(key.clone(), value.clone())).collect();
         let mut model = Tables::default();
         for (index, operation) in wire::operations(wanted).0.iter().enumerate() {
             let refusals = model.apply("slowpath", index as u32, operation);
@@ -258,7 +281,8 @@ fn random(rng: &mut impl rand::Rng) -> State {
 
 #[test]
 fn any_state_leads_to_any_other_without_a_refusal_in_rounds_of_any_size() {
-    let seed: u64 = std::env::var("ZE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    let seed: u64 =
+        std::env::var("ZE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
     println!("ZE_SEED={seed}");
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut pair = Pair::default();
@@ -270,8 +294,22 @@ fn any_state_leads_to_any_other_without_a_refusal_in_rounds_of_any_size() {
 }
 
 #[test]
-fn what_is_refused_at_random_is_reached_when_the_refusals_end() {
+fn a_new_life_with_any_wish_leads_any_state_there() {
     let seed: u64 = std::env::var("ZE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    println!("ZE_SEED={seed}");
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let mut pair = Pair::default();
+    for _ in 0..300 {
+        let desired = random(&mut rng);
+        pair.restart(&desired);
+        pair.log.clear();
+    }
+}
+
+#[test]
+fn what_is_refused_at_random_is_reached_when_the_refusals_end() {
+    let seed: u64 =
+        std::env::var("ZE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
     println!("ZE_SEED={seed}");
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut pair = Pair::default();
@@ -281,7 +319,10 @@ fn what_is_refused_at_random_is_reached_when_the_refusals_end() {
         let names: Vec<_> = {
             let mut model = Tables::default();
             let steps = desired.iter().map(|(k, v)| Step::Put(k.clone(), v.clone())).collect();
-            wire::operations(steps).0.iter().for_each(|operation| drop(model.apply("slowpath", 0, operation)));
+            wire::operations(steps)
+                .0
+                .iter()
+                .for_each(|operation| drop(model.apply("slowpath", 0, operation)));
             model.objects.into_keys().collect()
         };
         pair.tables.refused = (0..3).map(|_| names[rng.random_range(0..names.len())].clone()).collect();

@@ -8,7 +8,19 @@ fn route(n: u8, target: u64) -> (Key, Value) {
 }
 
 fn refusal(operation: u32, element: u32) -> v1::Refusal {
-    v1::Refusal { operation, element, path: "/x".into(), reason: v1::Reason::Limit.into(), message: "full".into() }
+    v1::Refusal {
+        operation,
+        element,
+        path: "/x".into(),
+        reason: v1::Reason::Limit.into(),
+        message: "full".into(),
+    }
+}
+
+fn steady() -> Reconciler {
+    let mut reconciler = Reconciler::default();
+    reconciler.swept();
+    reconciler
 }
 
 fn answer(reconciler: &mut Reconciler, steps: Vec<Step>, refusals: &[v1::Refusal], now: Instant) -> Outcome {
@@ -18,7 +30,7 @@ fn answer(reconciler: &mut Reconciler, steps: Vec<Step>, refusals: &[v1::Refusal
 
 #[test]
 fn a_refused_route_is_told_once_and_tried_again_with_growing_pauses() {
-    let mut reconciler = Reconciler::default();
+    let mut reconciler = steady();
     let desired = State::from([route(1, 1)]);
     let mut now = Instant::now();
     let mut pauses = Vec::new();
@@ -42,7 +54,7 @@ fn a_refused_route_is_told_once_and_tried_again_with_growing_pauses() {
 
 #[test]
 fn a_refused_object_that_is_wanted_differently_is_tried_at_once() {
-    let mut reconciler = Reconciler::default();
+    let mut reconciler = steady();
     let now = Instant::now();
     let steps = reconciler.plan(&State::from([route(1, 1)]), 10, now);
     answer(&mut reconciler, steps, &[refusal(0, 0)], now);
@@ -54,7 +66,7 @@ fn a_refused_object_that_is_wanted_differently_is_tried_at_once() {
 
 #[test]
 fn the_others_of_a_refused_operation_are_put_again_and_deleted_if_unwanted() {
-    let mut reconciler = Reconciler::default();
+    let mut reconciler = steady();
     let now = Instant::now();
     let desired = State::from([route(1, 1), route(2, 1), route(3, 1)]);
     let steps = reconciler.plan(&desired, 10, now);
@@ -67,7 +79,7 @@ fn the_others_of_a_refused_operation_are_put_again_and_deleted_if_unwanted() {
 
 #[test]
 fn a_refused_change_leaves_the_old_object_acknowledged() {
-    let mut reconciler = Reconciler::default();
+    let mut reconciler = steady();
     let now = Instant::now();
     let old = State::from([route(1, 1)]);
     let steps = reconciler.plan(&old, 10, now);
@@ -81,7 +93,7 @@ fn a_refused_change_leaves_the_old_object_acknowledged() {
 
 #[test]
 fn after_a_restart_of_the_fast_path_everything_is_to_be_done() {
-    let mut reconciler = Reconciler::default();
+    let mut reconciler = steady();
     let now = Instant::now();
     let desired = State::from([route(1, 1), route(2, 1)]);
     let steps = reconciler.plan(&desired, 10, now);
@@ -91,4 +103,43 @@ fn after_a_restart_of_the_fast_path_everything_is_to_be_done() {
     assert!(reconciler.acknowledged().is_empty());
     assert_eq!(reconciler.plan(&desired, 10, now).len(), 2);
     assert_eq!(reconciler.plan(&desired, 1, now).len(), 1);
+}
+
+#[test]
+fn during_a_snapshot_refusals_are_not_told_and_after_the_sweep_they_are_tried_at_once() {
+    let mut reconciler = Reconciler::default();
+    let now = Instant::now();
+    let desired = State::from([route(1, 1)]);
+    let steps = reconciler.plan(&desired, 10, now);
+    assert_eq!(answer(&mut reconciler, steps, &[refusal(0, 0)], now), Outcome::default());
+    assert!(reconciler.plan(&desired, 10, now).is_empty());
+    reconciler.swept();
+    assert_eq!(reconciler.plan(&desired, 10, now).len(), 1);
+}
+
+#[test]
+fn an_interface_that_something_unknown_is_in_the_way_of_is_deleted_first_but_only_once_in_its_time() {
+    let interface = v1::Interface { name: "lan0".into(), ..Default::default() };
+    let key = Key::Interface("lan0".into());
+    let desired = State::from([(key.clone(), Value::Interface(Box::new(interface)))]);
+    let in_use = v1::Refusal { reason: v1::Reason::InUse.into(), ..refusal(0, 0) };
+    let mut reconciler = steady();
+    let now = Instant::now();
+    let put = reconciler.plan(&desired, 10, now);
+    answer(&mut reconciler, put.clone(), std::slice::from_ref(&in_use), now);
+    let delete = [Step::Delete(key.clone())];
+    assert_eq!(reconciler.plan(&desired, 10, now), delete);
+    // The deletion is refused, too: neither is tried before its time.
+    answer(&mut reconciler, delete.to_vec(), &[in_use], now);
+    assert!(reconciler.plan(&desired, 10, now).is_empty());
+    let later = now + RETRY_PAUSE_MAX;
+    let both = reconciler.plan(&desired, 10, later);
+    assert_eq!(both, [delete[0].clone(), put[0].clone()]);
+    answer(&mut reconciler, both, &[], later);
+    assert!(reconciler.plan(&desired, 10, later).is_empty());
+    // Another reason leaves what is there alone.
+    let mut reconciler = steady();
+    answer(&mut reconciler, put.clone(), &[refusal(0, 0)], now);
+    assert!(reconciler.plan(&desired, 10, now).is_empty());
+    assert_eq!(reconciler.plan(&desired, 10, later), put);
 }

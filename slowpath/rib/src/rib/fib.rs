@@ -102,9 +102,13 @@ impl Builder {
         let weight = |share: u64| u8::try_from(share).unwrap_or(u8::MAX).max(1);
         // Where each gateway has one way out, members stand for gateways and survive a change of the way.
         if vias.iter().all(|(_, leaves)| leaves.len() == 1) {
-            let one = |(via, leaves): &(Via, Leaves)| leaves.keys().next().map(|leaf| (via.clone(), leaf.clone()));
+            let one =
+                |(via, leaves): &(Via, Leaves)| leaves.keys().next().map(|leaf| (via.clone(), leaf.clone()));
             let vias: Vec<_> = vias.iter().filter_map(one).collect();
-            return vias.iter().map(|(via, leaf)| (self.via(vrf, via, leaf), weight(via.weight.into()))).collect();
+            return vias
+                .iter()
+                .map(|(via, leaf)| (self.via(vrf, via, leaf), weight(via.weight.into())))
+                .collect();
         }
         let leaf_member = |(leaf, share): (Leaf, u64)| {
             let gateway = leaf.gateway.map(|g| g.to_string()).unwrap_or_default();
@@ -124,7 +128,8 @@ fn via_identity(vrf: &str, via: &Via) -> String {
 }
 
 fn group_identity(vrf: &str, vias: &[(Via, Leaves)]) -> String {
-    let mut members: Vec<_> = vias.iter().map(|(via, _)| format!("{}*{}", via_identity(vrf, via), via.weight)).collect();
+    let mut members: Vec<_> =
+        vias.iter().map(|(via, _)| format!("{}*{}", via_identity(vrf, via), via.weight)).collect();
     members.sort();
     format!("group {}", members.join(","))
 }

@@ -128,7 +128,11 @@ fn pending<'r>(rib: &'r Rib, fates: &Fates) -> Vec<Route<'r>> {
     pending
 }
 
-fn decide<'r>(pending: Vec<Route<'r>>, fates: &Fates, force: bool) -> (Vec<(Route<'r>, Fate)>, Vec<Route<'r>>) {
+fn decide<'r>(
+    pending: Vec<Route<'r>>,
+    fates: &Fates,
+    force: bool,
+) -> (Vec<(Route<'r>, Fate)>, Vec<Route<'r>>) {
     let (mut decided, mut waiting) = (Vec::new(), Vec::new());
     for route in pending {
         let Some(table) = fates.get(route.vrf) else { continue };
@@ -205,7 +209,8 @@ pub(super) fn shares(vias: &[(Via, Leaves)]) -> Leaves {
     for (via, leaves) in vias {
         let total: u64 = leaves.values().sum::<u64>().max(1);
         for (leaf, share) in leaves {
-            *all.entry(leaf.clone()).or_default() += (u64::from(via.weight.max(1)) * share * SHARE_UNIT / total).max(1);
+            *all.entry(leaf.clone()).or_default() +=
+                (u64::from(via.weight.max(1)) * share * SHARE_UNIT / total).max(1);
         }
     }
     reduce(all)

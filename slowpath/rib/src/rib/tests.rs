@@ -114,7 +114,11 @@ fn a_gateway_behind_another_route_is_followed_to_the_interface() {
     told(&mut rib, "10.9.0.0/16", vec![path(1, &["10.8.0.3"])]);
     assert_eq!(default(&rib, "203.0.113.0/24"), "192.0.2.7%wan0");
     assert_eq!(default(&rib, "10.8.0.0/16"), "%wan0");
-    assert_eq!(default(&rib, "10.9.0.0/16"), "10.8.0.3%wan0", "where the route ends on a link, the gateway is there");
+    assert_eq!(
+        default(&rib, "10.9.0.0/16"),
+        "10.8.0.3%wan0",
+        "where the route ends on a link, the gateway is there"
+    );
 }
 
 #[test]
