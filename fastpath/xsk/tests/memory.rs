@@ -1,6 +1,8 @@
 //! The ports without a kernel.
 
 mod bench;
+#[path = "../../../ebpf-redirect/tests/support/mod.rs"]
+mod support;
 
 use std::sync::{Arc, Mutex};
 

@@ -93,3 +93,27 @@ pub(crate) fn forward(
     from.wake();
     count
 }
+
+/// A UDP packet of a flow, so that senders spread them over queues.
+pub(crate) fn flow_frame(round: u16, flow: u16) -> Vec<u8> {
+    let mut packet = vec![
+        0x08, 0x00, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0x13, 0x88, 0,
+        26, 0, 0,
+    ];
+    packet[22..24].copy_from_slice(&(1000 + flow).to_be_bytes());
+    packet.extend_from_slice(&round.to_be_bytes());
+    packet.extend_from_slice(&[0xa5; 16]);
+    crate::support::frame(OURS.0, &packet, 60)
+}
+
+/// All free frames.
+pub(crate) fn pool(bench: &mut Bench) -> FramePool {
+    FramePool::new(std::mem::take(&mut bench.frames), 1 << 16)
+}
+
+/// Closes a port; nothing may be missing then.
+pub(crate) fn close(bench: &mut Bench, port: OpenedPort, pool: FramePool) {
+    bench.reclaim(pool);
+    bench.frames.extend(port.close());
+    bench.assert_complete();
+}
