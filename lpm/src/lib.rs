@@ -106,6 +106,7 @@ mod family;
 mod fib;
 mod iter;
 mod pool;
+mod prefetch;
 mod prefix;
 mod rib;
 mod table;

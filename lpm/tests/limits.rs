@@ -338,3 +338,13 @@ fn readers_outlive_the_writer_with_its_last_routes() {
     assert_eq!(source.view(&reader.enter()).lookup(0xc000_0207), 5);
     assert_eq!(source.view(&reader.enter()).lookup_value(0xc000_0307), None);
 }
+
+#[test]
+fn readers_go_to_any_thread_and_the_writer_to_one() {
+    fn sent<T: Send>() {}
+    fn shared<T: Send + Sync + Clone>() {}
+    sent::<Lpm4>();
+    sent::<ze_sync::Reader>();
+    shared::<ze_lpm::LpmReader<V4>>();
+    shared::<ze_lpm::LpmReader<V6>>();
+}
