@@ -23,6 +23,10 @@ use ze_proto::endpoint::DEFAULT_SOCKET;
   ze doctor                       what is wrong, and what to do
   ze -o json show drops | jq .    for scripts
 
+JSON (-o json): one document, or one a line from --watch, trace and top. Names are
+snake_case and end in their unit (rx_packets, age_ms); addresses are text; null is
+\"unknown\". Errors are {\"error\": ..., \"hint\": ...} on standard error.
+
 Exit codes: 0 done, 1 failed, 2 wrong command line."
 )]
 pub struct Cli {

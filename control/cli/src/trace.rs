@@ -5,7 +5,7 @@ mod render;
 mod tests;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tonic::Streaming;
@@ -21,7 +21,7 @@ use crate::{dissect, text};
 
 pub use render::Walks;
 
-/// A packet's walk takes microseconds: when nothing came for so long, the packets seen so far are complete.
+/// A packet's walk takes microseconds: when nothing came of it for so long, it is complete.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// One step of one packet, as JSON has it.
@@ -80,26 +80,31 @@ async fn lines(mut events: Streaming<TraceEvent>, out: &mut Output) -> Result<()
 
 async fn walks(mut events: Streaming<TraceEvent>, args: &TraceArgs, out: &mut Output) -> Result<(), Error> {
     let mut walks = Walks::new(args.verbose, out.paint);
+    let mut ticks = tokio::time::interval(QUIET);
     let mut packets = 0;
-    loop {
-        match tokio::time::timeout(QUIET, events.message()).await {
-            Ok(Ok(Some(event))) => {
-                packets = packets.max(event.packet);
-                walks.add(event);
-                continue;
-            }
-            Ok(end) => {
-                out.text(&walks.flush())?;
+    let end = loop {
+        tokio::select! {
+            event = events.message() => match event {
+                Ok(Some(event)) => {
+                    packets = packets.max(event.packet);
+                    walks.add(event, Instant::now());
+                }
+                Ok(None) => break Ok(()),
+                Err(status) => break Err(status),
+            },
+            _ = ticks.tick() => {
+                out.text(&walks.flush_before(Instant::now().checked_sub(QUIET)))?;
                 out.flush()?;
-                end?;
-                break;
             }
-            Err(_) => out.text(&walks.flush())?,
+            // What was seen so far is worth more than a quick end.
+            _ = tokio::signal::ctrl_c() => break Ok(()),
         }
-        out.flush()?;
-    }
+    };
+    out.text(&walks.flush())?;
+    out.flush()?;
+    end?;
     if packets == 0 {
-        out.text("No packet matched in time.\n")?;
+        out.text("No packet matched.\n")?;
     }
     if walks.lost() > 0 {
         let lost = units::plural(walks.lost(), "record");

@@ -147,7 +147,7 @@ fn the_filter_count_and_timeout_reach_the_daemon() {
 #[test]
 fn a_trace_without_packets_says_so() {
     let running = Running::start(Fake::default());
-    assert_eq!(stdout(&running.ze(&["trace", "arp"])), "No packet matched in time.\n");
+    assert_eq!(stdout(&running.ze(&["trace", "arp"])), "No packet matched.\n");
 }
 
 #[test]

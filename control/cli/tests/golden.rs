@@ -67,7 +67,7 @@ goldens! {
     vrfs_as_json: "vrfs.json" = "show" "vrfs" "-o" "json";
     version_as_table: "version.txt" = "show" "version";
     version_as_json: "version.json" = "show" "version" "-o" "json";
-    colours_when_asked_for: "vrfs_color.txt" = "show" "ports" "--color" "always";
+    colours_when_asked_for: "ports_color.txt" = "show" "ports" "--color" "always";
     clear_neighbors: "clear_neighbors.txt" = "clear" "neighbors";
     clear_one_neighbor_as_json: "clear_neighbors.json" = "clear" "neighbors" "10.0.0.7" "-o" "json";
     trace_as_json: "trace.json" = "-o" "json" "trace" "-c" "2" "icmp";

@@ -114,6 +114,8 @@ pub struct App {
     pub view: View,
     /// Is the picture held?
     pub paused: bool,
+    /// Is somebody there to press keys?
+    pub interactive: bool,
     /// Is the help shown over it?
     pub help: bool,
     /// Time between samples.
@@ -139,6 +141,7 @@ impl App {
         Self {
             view,
             paused: false,
+            interactive: true,
             help: false,
             interval,
             scroll: 0,

@@ -81,6 +81,7 @@ pub async fn once(options: Options, width: u16, height: u16) -> Result<String, S
     let (updates, mut news) = mpsc::channel(QUEUE_MAX);
     let feed = tokio::spawn(feed::feed(options.socket, wanted, updates));
     let mut app = App::new(options.view, options.interval);
+    app.interactive = false;
     while app.shown.as_ref().is_none_or(|shown| shown.rates.is_none()) {
         match news.recv().await {
             Some(Update::Away(reason)) => return Err(reason),

@@ -13,7 +13,7 @@ use crate::table::{Cell, Table, left, right};
 #[derive(Debug, Serialize)]
 struct Counters<'a> {
     workers: Vec<Worker<'a>>,
-    control: Vec<Exit<'a>>,
+    control: Vec<Count<'a>>,
 }
 
 /// One worker.
@@ -51,17 +51,34 @@ struct Exit<'a> {
     packets: u64,
 }
 
+/// A counter of the control thread; its name says what is counted.
+#[derive(Debug, Serialize)]
+struct Count<'a> {
+    name: &'a str,
+    count: u64,
+}
+
 /// The law, term by term.
+
 #[derive(Debug, Serialize)]
 struct LawRow {
+    #[serde(rename = "rx_packets")]
     rx: u64,
+    #[serde(rename = "inject_packets")]
     inject: u64,
+    #[serde(rename = "generated_packets")]
     generated: u64,
+    #[serde(rename = "handoff_in_packets")]
     handoff_in: u64,
+    #[serde(rename = "tx_packets")]
     tx: u64,
+    #[serde(rename = "drop_packets")]
     drop: u64,
+    #[serde(rename = "punt_packets")]
     punt: u64,
+    #[serde(rename = "held_packets")]
     held: u64,
+    #[serde(rename = "handoff_out_packets")]
     handoff_out: u64,
     #[serde(flatten)]
     law: Law,
@@ -85,7 +102,10 @@ pub(super) fn page(
         return Err(Error::new(format!("there is no worker {number}"), "`ze show workers` lists them."));
     }
     workers.sort_by_key(|w| w.worker);
-    let counters = Counters { workers, control: stats.control.iter().map(exit).collect() };
+    let counters = Counters {
+        workers,
+        control: stats.control.iter().map(|c| Count { name: &c.name, count: c.value }).collect(),
+    };
     let text = if counters.workers.is_empty() {
         "There are no workers.\n".to_owned()
     } else {
@@ -160,7 +180,7 @@ fn render(counters: &Counters<'_>, paint: Paint) -> String {
     }
     if !counters.control.is_empty() {
         let mut table = Table::new(&[left("CONTROL THREAD"), right("COUNT")]);
-        counters.control.iter().for_each(|c| table.row([c.name.into(), units::count(c.packets).into()]));
+        counters.control.iter().for_each(|c| table.row([c.name.into(), units::count(c.count).into()]));
         text += &table.render(paint);
     }
     text.trim_end().to_owned() + "\n"

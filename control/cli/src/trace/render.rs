@@ -1,6 +1,7 @@
 //! The walk of each packet, node by node, for people.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use ze_proto::v1::TraceEvent;
 
@@ -19,7 +20,7 @@ const DUMP_LINE: usize = 16;
 pub struct Walks {
     verbose: bool,
     paint: Paint,
-    steps: BTreeMap<u32, Vec<TraceEvent>>,
+    steps: BTreeMap<u32, (Instant, Vec<TraceEvent>)>,
     begun: BTreeMap<u32, Begun>,
     lost: u64,
 }
@@ -39,10 +40,12 @@ impl Walks {
         Self { verbose, paint, steps: BTreeMap::new(), begun: BTreeMap::new(), lost: 0 }
     }
 
-    /// Takes a step.
-    pub fn add(&mut self, event: TraceEvent) {
+    /// Takes a step that came now.
+    pub fn add(&mut self, event: TraceEvent, now: Instant) {
         self.lost = self.lost.max(event.lost);
-        self.steps.entry(event.packet).or_default().push(event);
+        let (last, steps) = self.steps.entry(event.packet).or_insert_with(|| (now, Vec::new()));
+        *last = now;
+        steps.push(event);
     }
 
     /// Records lost so far.
@@ -52,11 +55,17 @@ impl Walks {
 
     /// Writes the walks gathered, in the order of packets.
     pub fn flush(&mut self) -> String {
-        let mut text = String::new();
-        for (packet, steps) in std::mem::take(&mut self.steps) {
-            text += &self.walk(packet, &steps);
-        }
-        text
+        let all = std::mem::take(&mut self.steps);
+        all.into_iter().map(|(packet, (_, steps))| self.walk(packet, &steps)).collect()
+    }
+
+    /// Writes the walks of which nothing came since `quiet`, in the order of packets; nothing without a time.
+    pub fn flush_before(&mut self, quiet: Option<Instant>) -> String {
+        let Some(quiet) = quiet else { return String::new() };
+        let (done, going): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.steps).into_iter().partition(|(_, (last, _))| *last <= quiet);
+        self.steps = going;
+        done.into_iter().map(|(packet, (_, steps))| self.walk(packet, &steps)).collect()
     }
 
     fn walk(&mut self, packet: u32, steps: &[TraceEvent]) -> String {

@@ -31,7 +31,7 @@ pub(crate) fn draw(screen: &mut Frame<'_>, area: Rect, app: &App, theme: Theme, 
     }
     put(screen, tabs(app, theme, area.width));
     let mut bottom = 0;
-    if area.height >= KEYS_HEIGHT {
+    if area.height >= KEYS_HEIGHT && app.interactive {
         screen.render_widget(keys(theme, area.width), row(area, area.height - 1));
         bottom = 1;
     }

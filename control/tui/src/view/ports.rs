@@ -10,9 +10,8 @@ use crate::view::bar::bar;
 use crate::view::grid::{Cell, Column, Grid};
 
 const COLUMNS: &[Column] = &[
-    Column::text("PORT", 10, 0),
+    Column::text("PORT:QUEUE", 12, 0),
     Column::text("STATE", 7, 1),
-    Column::number("QUEUE", 5, 5),
     Column::number("RX pps", 8, 0),
     Column::number("RX bit/s", 8, 2),
     Column::number("TX pps", 8, 0),
@@ -48,9 +47,8 @@ fn row(port: &PortState, worker: u32, queue: &QueueRates, theme: Theme) -> Vec<C
     };
     let (fill, tx) = (level(queue.fill_level_frames), level(queue.tx_level_frames));
     vec![
-        Cell::plain(&port.name),
+        Cell::plain(format!("{}:{}", port.name, queue.queue)),
         state(port, theme),
-        Cell::plain(queue.queue.to_string()),
         Cell::styled(units::rate(queue.rx_packets_per_s), theme.receive()),
         Cell::styled(units::rate(queue.rx_bits_per_s), theme.receive()),
         Cell::styled(units::rate(queue.tx_packets_per_s), theme.send()),
