@@ -45,11 +45,26 @@ pub struct Global {
     /// Unix socket of ze-fastpath
     #[arg(long, global = true, env = "ZE_SOCKET", value_name = "PATH", default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
-    /// Form of the output; json is stable for scripts, errors included
-    #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    /// Form of the output: table, or json, which is stable for scripts, errors included
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub output: Format,
-    /// Colours; auto is when it is a terminal and NO_COLOR is not set
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    /// Colours: always, never, or auto: when it is a terminal and NO_COLOR is not set
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub color: Color,
 }
 
@@ -300,8 +315,8 @@ pub struct TopArgs {
     /// Seconds between samples
     #[arg(short, long, default_value = "1", value_parser = seconds, value_name = "SECONDS")]
     pub interval: Duration,
-    /// What to show at first
-    #[arg(long, value_enum, default_value_t)]
+    /// What to show at first: workers, nodes, ports, drops or interfaces
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     pub view: TopView,
     /// One page as text instead of the live screen
     #[arg(long)]

@@ -124,7 +124,7 @@ impl Output {
                     self.paint.paint(Style::Dim, title)
                 )?;
             }
-            Format::Table => write!(self.sink, "{}\n", page.text)?,
+            Format::Table => writeln!(self.sink, "{}", page.text)?,
         }
         Ok(self.sink.flush()?)
     }

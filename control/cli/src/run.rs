@@ -100,6 +100,11 @@ async fn clear(socket: &std::path::Path, what: Clear, out: &mut Output) -> Resul
 /// Says what is wrong with the words, or gives the help that was asked for.
 fn wrong_words(error: &clap::Error, words: &[OsString]) -> ExitCode {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if words.len() == 1 {
+        // clap takes the defaults of global options for words, and would only complain.
+        _ = write!(std::io::stderr(), "{}", Cli::command().render_help());
+        return ExitCode::from(2);
+    }
     if asked || !wants_json(words) {
         _ = error.print();
         return ExitCode::from(if asked { 0 } else { 2 });

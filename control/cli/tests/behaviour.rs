@@ -96,6 +96,12 @@ fn what_the_daemon_refuses_is_said_in_its_words() {
 #[test]
 fn wrong_words_are_refused_with_exit_code_two() {
     let nowhere = Path::new("/nonexistent/ze.sock");
+    let nothing = ze(nowhere, &[]);
+    assert!(
+        nothing.status.code() == Some(2)
+            && stderr(&nothing).contains("Usage: ze")
+            && stderr(&nothing).contains("doctor")
+    );
     for words in [
         &["show"][..],
         &["show", "route", "10.0.0"],
