@@ -1,0 +1,123 @@
+//! The command line, as a user meets it.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn ze_perf(line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ze-perf")).args(line.split(' ')).output().expect("ze-perf starts")
+}
+
+#[test]
+fn nonsense_is_refused_with_the_reason() {
+    let cases = [
+        ("pipeline", "<SCENARIO>"),
+        ("pipeline ip5", "ip5"),
+        ("pipeline ip4 --runs 4", "4 is not in 5..=1000"),
+        ("pipeline ip4 --batch 65", "65 is not in 16..=64"),
+        ("pipeline ip4 --batch 15", "15 is not in 16..=64"),
+        ("pipeline ip4 --routes 0", "0 is not in 1..="),
+        ("pipeline ip4 --routes 2 --table x", "cannot be used with"),
+        ("pipeline ip4 --size 63", "63 is not in 64 to 1518"),
+        ("pipeline ip4 --size huge", "neither a number nor imix"),
+        ("pipeline ip4 --pattern random", "random"),
+        ("pipeline ip4 --flows 0", "0 is not in 1..="),
+        ("pipeline ip4 --seconds 0", "0 is not in 0.05 to 600"),
+        ("pipeline ip4 --seconds NaN", "NaN is not in 0.05 to 600"),
+        ("pipeline ip4 --core 4095", "core 4095 is not available"),
+        ("pipeline baseline --routes 5", "looks nothing up"),
+        ("pipeline baseline --pattern zipf", "has no routes"),
+    ];
+    for (line, reason) in cases {
+        let output = ze_perf(line);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{line}: {error}");
+        assert!(error.contains(reason), "{line}: {error}");
+        assert!(output.stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn a_table_that_is_none_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table");
+    std::fs::write(&path, "10.0.0.0/8 1\n10.0.0.0/99 1\n").unwrap();
+    let output = ze_perf(&format!("pipeline ip4 --table {}", path.display()));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("line 2") && error.contains(&*path.to_string_lossy()), "{error}");
+}
+
+#[test]
+fn json_has_the_documented_fields() {
+    let json = report("pipeline ip4 --routes 100 --pattern covered --flows 50 --size imix --batch 32");
+    let expected = [
+        "scenario",
+        "parameters",
+        "cycles_per_packet",
+        "baseline_cycles_per_packet",
+        "mpps",
+        "nodes",
+        "runs",
+        "machine",
+        "gross_cycles_per_packet",
+        "gross_mpps",
+        "ns_per_packet",
+        "rest_cycles_per_packet",
+        "spread",
+        "batch_fill",
+        "table_bytes",
+        "verified_packets",
+        "conservation",
+        "measurements",
+    ];
+    let fields: Vec<_> = json.as_object().unwrap().keys().collect();
+    assert_eq!(fields, expected);
+    let help = ze_perf("pipeline --help");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    expected.iter().for_each(|field| assert!(help.contains(field), "{field} is not described by --help"));
+
+    assert_eq!((&json["scenario"], &json["runs"]), (&"ip4".into(), &5.into()));
+    let p = &json["parameters"];
+    assert_eq!((&p["routes"], &p["pattern"], &p["size"]), (&100.into(), &"covered".into(), &"imix".into()));
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"));
+    let [min, median, max] = ["min", "median", "max"].map(|key| number(&json["cycles_per_packet"][key]));
+    assert!(min <= median && median <= max);
+    let gross = number(&json["gross_cycles_per_packet"]["median"]);
+    let baseline = number(&json["baseline_cycles_per_packet"]);
+    assert!(baseline > 0.0 && (gross - baseline - median).abs() < 0.01);
+    assert!((number(&json["mpps"]) - number(&json["machine"]["tsc_hz"]) / median / 1e6).abs() < 0.01);
+    let names: Vec<_> =
+        json["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["eth_input", "ip4_input", "ip4_lookup", "ip4_rewrite", "interface_output"]);
+    let law = &json["conservation"];
+    assert_eq!((&law["holds"], &law["rx"], &law["drop"]), (&true.into(), &law["tx"], &0.into()));
+    assert_eq!((number(&json["batch_fill"]), json["measurements"].as_array().unwrap().len()), (32.0, 5));
+    assert!(number(&json["verified_packets"]) >= 10.0);
+}
+
+#[test]
+fn the_baseline_is_a_scenario_of_its_own() {
+    let json = report("pipeline baseline");
+    assert_eq!(json["cycles_per_packet"]["median"], json["baseline_cycles_per_packet"]);
+    assert_eq!(json["nodes"], Value::Array(vec![]));
+}
+
+#[test]
+fn the_table_names_every_node_and_the_machine() {
+    let output = ze_perf("pipeline ip6 --seconds 0.05");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for word in
+        ["eth_input", "ip6_input", "ip6_lookup", "ip6_rewrite", "interface_output", "harness", "TSC", "Mpps"]
+    {
+        assert!(text.contains(word), "{word} is missing:\n{text}");
+    }
+    let progress = String::from_utf8(output.stderr).unwrap();
+    assert!(progress.contains("run 5 of 5") && progress.contains("about"), "{progress}");
+}
+
+fn report(line: &str) -> Value {
+    let output = ze_perf(&format!("{line} --seconds 0.05 --json"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON and nothing else on stdout")
+}
