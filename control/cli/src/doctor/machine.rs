@@ -151,7 +151,8 @@ impl Machine {
                 Severity::Warning,
                 "huge_pages",
                 format!(
-                    "Packet memory is in plain pages: the CPU misses its TLB more often. {free} of {} huge pages of {size} are free.",
+                    "Packet memory {} in plain pages: the CPU misses its TLB more often. {free} of {} huge pages of {size} are free.",
+                    if info.is_some() { "is" } else { "would be" },
                     self.huge_pages
                 ),
                 advice,
