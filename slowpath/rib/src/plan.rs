@@ -34,7 +34,7 @@ pub fn plan(
     limit: usize,
     held_back: impl Fn(&Step) -> bool,
 ) -> Vec<Step> {
-    let dying = Dying::find(desired, acknowledged);
+    let dying = Dying::find(desired, acknowledged, &held_back);
     let goes_first = |key: &Key| goes_first(key, desired, acknowledged, &dying);
     let gone_first = acknowledged.keys().rev().filter(|key| goes_first(key)).cloned().map(Step::Delete);
     let put = desired.iter().filter(|(key, value)| !acknowledged.is(key, value) || goes_first(key));
@@ -54,13 +54,16 @@ struct Dying {
 }
 
 impl Dying {
-    fn find(desired: &State, acknowledged: &Acknowledged) -> Self {
+    /// What can not be deleted before its time does not die now: else what depends on it would go and come for nothing.
+    fn find(desired: &State, acknowledged: &Acknowledged, held_back: impl Fn(&Step) -> bool) -> Self {
         let mut dying = Self::default();
         // Keys are in the order of dependence: what something refers to has been looked at before it.
         let first = Key::Port("".into());
         let last = Key::Route("".into(), ipnet::IpNet::default());
         for (key, value) in acknowledged.range(first..last) {
-            dying.look_at(key, value, desired.get(key));
+            if !held_back(&Step::Delete(key.clone())) {
+                dying.look_at(key, value, desired.get(key));
+            }
         }
         dying
     }
@@ -92,16 +95,25 @@ impl Dying {
         place(now) == place(wanted) && !self.ports.contains(now.port.as_str())
     }
 
+    /// Nobody knows where an uncertain one goes.
     fn goes_out_of_dying(&self, now: Option<&Value>) -> bool {
-        matches!(now, Some(Value::Nexthop(Nexthop::Interface { interface, .. })) if self.interfaces.contains(interface))
+        match now {
+            Some(Value::Nexthop(Nexthop::Interface { interface, .. })) => self.interfaces.contains(interface),
+            Some(_) => false,
+            None => true,
+        }
     }
 
     fn has_dying_member(&self, now: Option<&Value>) -> bool {
-        matches!(now, Some(Value::Group(members)) if members.iter().any(|(key, _)| self.nexthops.contains(key)))
+        match now {
+            Some(Value::Group(members)) => members.iter().any(|(key, _)| self.nexthops.contains(key)),
+            Some(_) => false,
+            None => true,
+        }
     }
 
     fn nothing(&self) -> bool {
-        self.ports.is_empty() && self.interfaces.is_empty()
+        self.ports.is_empty() && self.interfaces.is_empty() && self.nexthops.is_empty() && self.groups.is_empty()
     }
 }
 

@@ -4,12 +4,12 @@
 //! are refused, the others are *uncertain*: they are put again, and deleted when they are not wanted.
 //!
 //! During a snapshot, the fast path has objects of a former life that we do not know. They can be in the way of new
-//! ones, so a refusal means nothing before the sweep. What is in the way afterwards is an object that we want
-//! otherwise than it is there, and that can not be changed as it is: it becomes uncertain, which makes the plan delete
-//! it, with what depends on it, before it is put. The sweep may have spared what it depended on; when all is well,
-//! another snapshot is due.
+//! ones, so a refusal is not told before the sweep. Afterwards, an object that we can not put may be there otherwise
+//! than we want it: a port, interface, nexthop or group then becomes uncertain, which makes the plan delete it, with
+//! what depends on it, before it is put. What such an object referred to has survived the sweep, so another snapshot is
+//! due: at once, and with growing pauses if that does not help.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use ze_proto::v1;
@@ -24,9 +24,11 @@ pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause: a refusal that lasts is an operator's business.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// How long something that we do not know may be in the way before everything is sent again, though not all is well:
-/// what spared it from the sweep may have gone.
-pub const SNAPSHOT_PAUSE: Duration = Duration::from_secs(30);
+/// Pause before the next snapshot when the last one left something in the way, the first time.
+pub const SNAPSHOT_PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// The longest such pause: a million routes are not sent more often for nothing.
+pub const SNAPSHOT_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// The objects that the fast path has; `None`: something is there or not, nobody knows what.
 #[derive(Clone, Debug, Default)]
@@ -108,10 +110,9 @@ pub struct Outcome {
 }
 
 /// Where a connection is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// There may be objects that we do not know.
-    #[default]
     Snapshot,
     /// What there is, we have put.
     Swept,
@@ -134,13 +135,28 @@ impl Kind {
 }
 
 /// Keeps the two sides together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reconciler {
     acknowledged: Acknowledged,
     refused: BTreeMap<(Key, Kind), Pending>,
     phase: Phase,
-    /// When something unknown was in the way for the first time since the sweep.
-    made_room_at: Option<Instant>,
+    /// Refused before the sweep: what they replaced may have kept something alive that should have been swept.
+    refused_early: BTreeSet<Key>,
+    snapshot_at: Option<Instant>,
+    snapshot_pause: Backoff,
+}
+
+impl Default for Reconciler {
+    fn default() -> Self {
+        Self {
+            acknowledged: Acknowledged::default(),
+            refused: BTreeMap::new(),
+            phase: Phase::Snapshot,
+            refused_early: BTreeSet::new(),
+            snapshot_at: None,
+            snapshot_pause: Backoff::new(SNAPSHOT_PAUSE_MIN, SNAPSHOT_PAUSE_MAX),
+        }
+    }
 }
 
 fn slot(step: &Step) -> (Key, Kind) {
@@ -150,18 +166,27 @@ fn slot(step: &Step) -> (Key, Kind) {
 impl Reconciler {
     /// A snapshot begins: the fast path has nothing of ours that we know of.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { snapshot_pause: self.snapshot_pause, ..Self::default() };
     }
 
     /// The snapshot has ended, and what was not put again is gone. What was refused meanwhile is tried at once.
     pub fn swept(&mut self) {
-        self.refused.clear();
+        self.refused_early = std::mem::take(&mut self.refused).into_keys().map(|(key, _)| key).collect();
         self.phase = Phase::Swept;
     }
 
-    /// Whether the fast path may still have something of a former life that another snapshot would sweep.
-    pub fn needs_snapshot(&self, now: Instant) -> bool {
-        self.made_room_at.is_some_and(|at| self.refused.is_empty() || now >= at + SNAPSHOT_PAUSE)
+    /// Whether another snapshot is due: the fast path may have something of a former life that it would sweep.
+    pub fn needs_snapshot(&mut self, now: Instant) -> bool {
+        if self.snapshot_at.is_none() && self.refused.is_empty() {
+            self.snapshot_pause.reset();
+        }
+        self.snapshot_at.is_some_and(|at| now >= at)
+    }
+
+    fn schedule_snapshot(&mut self, now: Instant) {
+        if self.snapshot_at.is_none() {
+            self.snapshot_at = Some(now + self.snapshot_pause.pause());
+        }
     }
 
     /// What is acknowledged.
@@ -191,9 +216,9 @@ impl Reconciler {
         });
     }
 
-    /// When a refused step is to be tried again.
+    /// When there is something to do though nothing else changes: a refused step, or a snapshot.
     pub fn retry_at(&self) -> Option<Instant> {
-        self.refused.values().map(|pending| pending.retry_at).min()
+        self.refused.values().map(|pending| pending.retry_at).chain(self.snapshot_at).min()
     }
 
     /// Takes the reply to a batch, whose operations made the steps of `layout`.
@@ -205,14 +230,17 @@ impl Reconciler {
         let mut outcome = Outcome::default();
         for (index, steps) in layout.into_iter().enumerate() {
             match by_operation.get(&index) {
-                None => steps.into_iter().for_each(|step| self.accept(step, &mut outcome)),
+                None => steps.into_iter().for_each(|step| self.accept(step, now, &mut outcome)),
                 Some(refusals) => self.refuse(steps, refusals, now, &mut outcome),
             }
         }
         outcome
     }
 
-    fn accept(&mut self, step: Step, outcome: &mut Outcome) {
+    fn accept(&mut self, step: Step, now: Instant, outcome: &mut Outcome) {
+        if self.refused_early.remove(step.key()) {
+            self.schedule_snapshot(now);
+        }
         if self.refused.remove(&slot(&step)).is_some() {
             outcome.accepted.push(step.key().clone());
         }
@@ -248,17 +276,19 @@ impl Reconciler {
         self.refused.insert(slot, Pending { refused, pause, retry_at });
     }
 
-    /// Something that we do not know is in the way of an object: see the head of this file.
+    /// Makes an object uncertain that may be there otherwise than we want it: see the head of this file.
     fn make_room(&mut self, refused: &Refused, now: Instant) {
-        let in_the_way = matches!(refused.reason, v1::Reason::InUse | v1::Reason::Conflict);
-        let unknown = self.acknowledged.get(refused.step.key()).is_none();
-        if let Step::Put(Key::Port(_) | Key::Interface(_), _) = &refused.step
-            && self.phase == Phase::Swept
-            && in_the_way
-            && unknown
-        {
+        let Step::Put(key, _) = &refused.step else { return };
+        let in_the_way = match key {
+            // For another reason, what is there is better than nothing.
+            Key::Port(_) | Key::Interface(_) => matches!(refused.reason, v1::Reason::InUse | v1::Reason::Conflict),
+            // What routes point to must not be something else than we want.
+            Key::Nexthop(_) | Key::Group(_) => true,
+            Key::System | Key::Vrf(_) | Key::Address(..) | Key::Route(..) => false,
+        };
+        if in_the_way && self.phase == Phase::Swept && self.acknowledged.get(key).is_none() {
             self.acknowledged.doubt(refused.step.clone());
-            self.made_room_at.get_or_insert(now);
+            self.schedule_snapshot(now);
         }
     }
 }

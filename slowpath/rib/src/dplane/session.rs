@@ -136,7 +136,7 @@ impl Session<'_> {
     }
 
     /// Ends the session if a snapshot is due.
-    fn check_leftovers(&self) -> Result<(), SessionError> {
+    fn check_leftovers(&mut self) -> Result<(), SessionError> {
         let now = tokio::time::Instant::now().into_std();
         if self.reconciler.needs_snapshot(now) { Err(SessionError::Leftovers) } else { Ok(()) }
     }

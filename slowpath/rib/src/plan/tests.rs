@@ -55,6 +55,7 @@ struct Pair {
 impl Pair {
     /// One round of at most `limit` steps. Returns whether there was anything to do.
     fn round(&mut self, desired: &State, limit: usize, now: Instant) -> bool {
+        assert!(self.log.len() < 10_000, "no end: {:#?}", &self.log[9_900..]);
         let steps = self.reconciler.plan(desired, limit, now);
         let some = !steps.is_empty();
         for step in &steps {
@@ -98,16 +99,16 @@ impl Pair {
             while self.round(desired, 7, now) {}
             self.tables.sweep("slowpath");
             self.reconciler.swept();
-            while self.round(desired, usize::MAX, now) && !self.reconciler.needs_snapshot(now) {
-                now += crate::reconcile::RETRY_PAUSE_MAX;
-            }
-            if !self.reconciler.needs_snapshot(now) {
-                break;
+            while !self.reconciler.needs_snapshot(now) {
+                if self.round(desired, usize::MAX, now) {
+                    continue;
+                }
+                let Some(retry_at) = self.reconciler.retry_at() else { return self.agree(desired) };
+                now = now.max(retry_at);
             }
             let refused: Vec<_> = self.reconciler.refused().collect();
             assert!(snapshots < 4, "{refused:#?}\n{:#?}", self.log);
         }
-        self.agree(desired);
     }
 
     /// The tables hold what is desired and nothing else.
@@ -301,8 +302,8 @@ fn a_new_life_with_any_wish_leads_any_state_there() {
     let mut pair = Pair::default();
     for _ in 0..300 {
         let desired = random(&mut rng);
-        pair.restart(&desired);
         pair.log.clear();
+        pair.restart(&desired);
     }
 }
 
@@ -325,6 +326,7 @@ fn what_is_refused_at_random_is_reached_when_the_refusals_end() {
                 .for_each(|operation| drop(model.apply("slowpath", 0, operation)));
             model.objects.into_keys().collect()
         };
+        pair.log.clear();
         pair.tables.refused = (0..3).map(|_| names[rng.random_range(0..names.len())].clone()).collect();
         for _ in 0..20 {
             pair.round(&desired, 5, now);

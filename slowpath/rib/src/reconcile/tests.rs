@@ -137,9 +137,50 @@ fn an_interface_that_something_unknown_is_in_the_way_of_is_deleted_first_but_onl
     assert_eq!(both, [delete[0].clone(), put[0].clone()]);
     answer(&mut reconciler, both, &[], later);
     assert!(reconciler.plan(&desired, 10, later).is_empty());
+    assert!(reconciler.needs_snapshot(later), "something it referred to may have survived the sweep");
     // Another reason leaves what is there alone.
     let mut reconciler = steady();
     answer(&mut reconciler, put.clone(), &[refusal(0, 0)], now);
     assert!(reconciler.plan(&desired, 10, now).is_empty());
     assert_eq!(reconciler.plan(&desired, 10, later), put);
+}
+
+#[test]
+fn snapshots_that_do_not_help_become_rare_and_after_one_that_does_the_next_is_soon() {
+    let interface = v1::Interface { name: "lan0".into(), ..Default::default() };
+    let desired = State::from([(Key::Interface("lan0".into()), Value::Interface(Box::new(interface)))]);
+    let conflict = v1::Refusal { reason: v1::Reason::Conflict.into(), ..refusal(0, 0) };
+    let mut reconciler = Reconciler::default();
+    let mut now = Instant::now();
+    let mut pauses = Vec::new();
+    for _ in 0..12 {
+        reconciler.forget();
+        reconciler.swept();
+        let steps = reconciler.plan(&desired, 10, now);
+        answer(&mut reconciler, steps, std::slice::from_ref(&conflict), now);
+        let due = (0..).map(|s| now + SNAPSHOT_PAUSE_MIN * s).find(|at| reconciler.needs_snapshot(*at)).unwrap();
+        pauses.push(due - now);
+        now = due;
+    }
+    assert_eq!((pauses[0], pauses[1], pauses[11]), (SNAPSHOT_PAUSE_MIN, SNAPSHOT_PAUSE_MIN * 2, SNAPSHOT_PAUSE_MAX));
+    reconciler.forget();
+    reconciler.swept();
+    let steps = reconciler.plan(&desired, 10, now);
+    answer(&mut reconciler, steps, &[], now);
+    assert!(!reconciler.needs_snapshot(now + SNAPSHOT_PAUSE_MAX));
+    assert_eq!(reconciler.retry_at(), None);
+}
+
+#[test]
+fn what_is_accepted_only_after_the_sweep_calls_for_another_snapshot() {
+    let mut reconciler = Reconciler::default();
+    let now = Instant::now();
+    let desired = State::from([route(1, 1)]);
+    let steps = reconciler.plan(&desired, 10, now);
+    answer(&mut reconciler, steps, &[refusal(0, 0)], now);
+    reconciler.swept();
+    assert!(!reconciler.needs_snapshot(now + SNAPSHOT_PAUSE_MAX));
+    let steps = reconciler.plan(&desired, 10, now);
+    answer(&mut reconciler, steps, &[], now);
+    assert!(reconciler.needs_snapshot(now + SNAPSHOT_PAUSE_MIN));
 }
