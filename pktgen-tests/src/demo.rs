@@ -70,7 +70,8 @@ impl Options {
 /// # Errors
 /// When a step fails; the failure names it and quotes the daemons' logs. Nothing is left behind then.
 pub fn run(options: &Options) -> Result<Summary, Failure> {
-    let mut screen: Box<dyn Screen> = if options.quiet { Box::new(Silent) } else { Box::new(Terminal::new()) };
+    let mut screen: Box<dyn Screen> =
+        if options.quiet { Box::new(Silent) } else { Box::new(Terminal::new()) };
     let began = Instant::now();
     let interrupt = signals::watch().map_err(|error| Failure::before("wait for signals", &error))?;
     let network = Network::build(options, &interrupt, screen.as_mut())?;

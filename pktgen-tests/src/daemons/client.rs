@@ -105,8 +105,7 @@ impl Client {
     /// # Errors
     /// When it does not answer.
     pub fn lookup(&mut self, destination: IpAddr) -> Result<Option<v1::RouteEntry>, DaemonError> {
-        let request =
-            v1::LookupRouteRequest { vrf: String::new(), address: address::to_bytes(destination) };
+        let request = v1::LookupRouteRequest { vrf: String::new(), address: address::to_bytes(destination) };
         self.call("LookupRoute", async |d| Ok(d.lookup_route(request).await?.into_inner().route))
     }
 

@@ -10,7 +10,8 @@ pub enum DaemonError {
     /// The program is not where programs of Ze are looked for.
     #[error(
         "there is no program {name} in {}; build it (cargo build -p ze-fastpath -p ze-slowpath) or name its \
-         directory in ZE_BIN_DIR", shown(looked_in)
+         directory in ZE_BIN_DIR",
+        shown(looked_in)
     )]
     NoBinary {
         /// The program.

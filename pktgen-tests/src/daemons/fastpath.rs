@@ -46,7 +46,11 @@ impl Fastpath {
     ///
     /// # Errors
     /// When there is no such program.
-    pub fn command(lab: &Lab, binaries: &Binaries, options: &FastpathOptions) -> Result<Command, DaemonError> {
+    pub fn command(
+        lab: &Lab,
+        binaries: &Binaries,
+        options: &FastpathOptions,
+    ) -> Result<Command, DaemonError> {
         let mut command = Command::new(binaries.find("ze-fastpath")?);
         let cores: Vec<_> = options.cores.iter().map(usize::to_string).collect();
         command.args(["--cores", &cores.join(",")]).arg("--run-dir").arg(run_dir(lab));
@@ -68,7 +72,14 @@ impl Fastpath {
         binaries: &Binaries,
         options: &FastpathOptions,
     ) -> Result<Self, DaemonError> {
-        let process = namespace.spawn("ze-fastpath", Self::command(lab, binaries, options)?)?;
+        Self::adopt(lab, namespace.spawn("ze-fastpath", Self::command(lab, binaries, options)?)?)
+    }
+
+    /// Takes over a process that runs [`Fastpath::command`] in some way of its own, and waits until its API answers.
+    ///
+    /// # Errors
+    /// When it ends at once, or does not answer; the end of its log is in the error.
+    pub fn adopt(lab: &Lab, process: Process) -> Result<Self, DaemonError> {
         let mut fastpath = Self { process, run_dir: run_dir(lab) };
         fastpath.await_api()?;
         Ok(fastpath)
@@ -117,7 +128,8 @@ impl Fastpath {
         let mut missing = String::new();
         let ready = wait_for(timeout, "readiness", || {
             let states = self.client().and_then(|mut client| client.interfaces()).unwrap_or_default();
-            missing = names.iter().filter_map(|name| why_not_ready(&states, name)).collect::<Vec<_>>().join("; ");
+            missing =
+                names.iter().filter_map(|name| why_not_ready(&states, name)).collect::<Vec<_>>().join("; ");
             missing.is_empty().then_some(())
         });
         ready.map_err(|_| not_ready(missing, timeout))

@@ -88,7 +88,8 @@ impl Network {
         interrupt: &Interrupt,
         screen: &mut dyn Screen,
     ) -> Result<Self, Failure> {
-        let (hosts, start) = ("build the network: lan, wan, two routers", "start ze-fastpath and ze-slowpath");
+        let (hosts, start) =
+            ("build the network: lan, wan, two routers", "start ze-fastpath and ze-slowpath");
         screen.begin(hosts);
         let missing = Requirements::check_with_xdp();
         if !missing.is_empty() {
@@ -123,7 +124,8 @@ impl Network {
     fn readiness(&self) -> String {
         let ports = self.fastpath.client().and_then(|mut client| client.ports()).unwrap_or_default();
         let shown = ports.iter().filter(|port| !port.representor);
-        let shown = shown.map(|port| format!("{} {}/{}", port.name, port.attach_mode, port.bind_modes.join("+")));
+        let shown =
+            shown.map(|port| format!("{} {}/{}", port.name, port.attach_mode, port.bind_modes.join("+")));
         shown.collect::<Vec<_>>().join(", ")
     }
 }

@@ -84,7 +84,8 @@ impl<'a> Tour<'a> {
     /// Ends in good order, or leaves everything running.
     pub(super) fn finish(mut self, began: Instant) -> Result<Summary, Failure> {
         let step = if self.options.keep { "keep the network" } else { "stop the daemons" };
-        let mut summary = self.report.summary(&self.network).map_err(|error| Failure::before(step, &error))?;
+        let mut summary =
+            self.report.summary(&self.network).map_err(|error| Failure::before(step, &error))?;
         if self.options.keep {
             let kept = super::report::kept(self.network).map_err(|error| Failure::before(step, &error))?;
             summary.kept = Some(kept);

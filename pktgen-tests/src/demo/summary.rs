@@ -174,7 +174,11 @@ impl fmt::Display for Transfer {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let environment = &self.environment;
-        writeln!(f, "\nZe {} on Linux {}, {} cores", environment.version, environment.kernel, environment.cores)?;
+        writeln!(
+            f,
+            "\nZe {} on Linux {}, {} cores",
+            environment.version, environment.kernel, environment.cores
+        )?;
         writeln!(f, "  ports    {}", environment.ports.join(", "))?;
         writeln!(f, "  frames   {}; workers idle: {}", environment.umem_pages, environment.idle_mode)?;
         writeln!(f, "  cables   {}", environment.cables)?;
@@ -189,7 +193,11 @@ impl fmt::Display for Summary {
 impl Summary {
     fn show_transfers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nTCP transfers (payload rate; medians, the two paths by turns)")?;
-        writeln!(f, "  {:28} {:>9} {:>5} {:>13} {:>13} {:>8}", "", "bytes", "runs", "Ze Gbit/s", "kernel", "Ze/kernel")?;
+        writeln!(
+            f,
+            "  {:28} {:>9} {:>5} {:>13} {:>13} {:>8}",
+            "", "bytes", "runs", "Ze Gbit/s", "kernel", "Ze/kernel"
+        )?;
         for transfer in &self.transfers {
             let kernel = transfer.kernel.map(|rates| format!("{:.2}", rates.median_bits_per_second / 1e9));
             let ratio = transfer.ratio.map(|ratio| format!("{:.0} %", ratio * 100.0));
@@ -206,7 +214,11 @@ impl Summary {
         }
         match self.worst_ratio() {
             Some(ratio) if ratio < RATIO_EXPECTED => {
-                writeln!(f, "  Ze should reach {:.0} % of the kernel's rate at least: is the machine busy?", RATIO_EXPECTED * 100.0)
+                writeln!(
+                    f,
+                    "  Ze should reach {:.0} % of the kernel's rate at least: is the machine busy?",
+                    RATIO_EXPECTED * 100.0
+                )
             }
             _ => Ok(()),
         }
@@ -217,7 +229,15 @@ impl Summary {
         writeln!(
             f,
             "  {:>6} {:>4} {:>11} {:>10} {:>7} {:>13} {:>6} {:>9} {:>9}",
-            "worker", "core", "packets", "packets/s", "batch", "cycles/packet", "idle", "ring full", "no frame"
+            "worker",
+            "core",
+            "packets",
+            "packets/s",
+            "batch",
+            "cycles/packet",
+            "idle",
+            "ring full",
+            "no frame"
         )?;
         for worker in &self.workers {
             writeln!(

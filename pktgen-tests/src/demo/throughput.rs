@@ -123,7 +123,10 @@ mod tests {
         let median = |rates: &[f64]| {
             Rates::of(&rates.iter().copied().map(report).collect::<Vec<_>>()).median_bits_per_second
         };
-        assert_eq!([median(&[]), median(&[3.0]), median(&[5.0, 1.0]), median(&[9.0, 1.0, 2.0])], [0.0, 3.0, 3.0, 2.0]);
+        assert_eq!(
+            [median(&[]), median(&[3.0]), median(&[5.0, 1.0]), median(&[9.0, 1.0, 2.0])],
+            [0.0, 3.0, 3.0, 2.0]
+        );
         let rates = Rates::of(&[report(4.0), report(1.0)]);
         assert_eq!((rates.min_bits_per_second, rates.max_bits_per_second), (1.0, 4.0));
         assert_eq!(rates.retransmitted_segments, 4);

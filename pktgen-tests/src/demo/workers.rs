@@ -114,7 +114,9 @@ pub(super) fn await_balance(client: &mut Client) -> Result<Terms, StepError> {
         law = client.totals().ok()?.law;
         (law.imbalance() == 0).then_some(())
     });
-    balanced.map_err(|_| StepError::Wrong(format!("{} packets are not accounted for: {law:?}", law.imbalance())))?;
+    balanced.map_err(|_| {
+        StepError::Wrong(format!("{} packets are not accounted for: {law:?}", law.imbalance()))
+    })?;
     Ok(law)
 }
 
@@ -124,7 +126,8 @@ mod tests {
 
     fn stats(at_ns: u64, rx: u64, batches: u64, busy_cycles: u64, idle_cycles: u64) -> v1::Stats {
         let law = Some(v1::LawTerms { rx, ..Default::default() });
-        let worker = v1::WorkerStats { core: 1, law, batches, busy_cycles, idle_cycles, ..Default::default() };
+        let worker =
+            v1::WorkerStats { core: 1, law, batches, busy_cycles, idle_cycles, ..Default::default() };
         v1::Stats { at_ns, workers: vec![worker], ..Default::default() }
     }
 
@@ -143,6 +146,9 @@ mod tests {
     #[test]
     fn a_worker_without_packets_has_no_figures_that_divide_by_zero() {
         let figures = &difference(&stats(0, 0, 0, 0, 0), &stats(0, 0, 0, 0, 0)).figures()[0];
-        assert_eq!((figures.cycles_per_packet, figures.packets_per_batch, figures.idle_share), (0.0, 0.0, 0.0));
+        assert_eq!(
+            (figures.cycles_per_packet, figures.packets_per_batch, figures.idle_share),
+            (0.0, 0.0, 0.0)
+        );
     }
 }

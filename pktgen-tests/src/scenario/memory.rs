@@ -69,8 +69,14 @@ impl Memory {
         })?;
         let worker = spawned.workers.into_iter().next().ok_or("no worker")?;
         let ports = tables.ports.iter().map(|(_, port, _)| *port).collect();
-        let mut memory =
-            Self { fib, engine: tables.engine(), worker, wires: HashMap::new(), ports, arrived: HashMap::new() };
+        let mut memory = Self {
+            fib,
+            engine: tables.engine(),
+            worker,
+            wires: HashMap::new(),
+            ports,
+            arrived: HashMap::new(),
+        };
         for (at, port, kind) in tables.ports {
             memory.open(at, port, kind)?;
         }

@@ -74,9 +74,21 @@ pub const INTERFACES: [Interface; 6] = [
         addresses: &[("10.0.2.1", 24), ("2001:db8:2::1", 64)],
         ..PLAIN
     },
-    Interface { name: "lan0.100", vlan: 100, addresses: &[("10.0.100.1", 24), ("2001:db8:100::1", 64)], ..PLAIN },
+    Interface {
+        name: "lan0.100",
+        vlan: 100,
+        addresses: &[("10.0.100.1", 24), ("2001:db8:100::1", 64)],
+        ..PLAIN
+    },
     Interface { name: "lan0.300", vlan: 300, vrf: BLUE, addresses: &[("10.0.1.1", 24)], ..PLAIN },
-    Interface { name: "wan0.300", port: "wan0", vlan: 300, vrf: BLUE, addresses: &[("10.0.2.1", 24)], ..PLAIN },
+    Interface {
+        name: "wan0.300",
+        port: "wan0",
+        vlan: 300,
+        vrf: BLUE,
+        addresses: &[("10.0.2.1", 24)],
+        ..PLAIN
+    },
     Interface { name: "lan0.400", vlan: 400, admin_down: true, addresses: &[("10.0.40.1", 24)], ..PLAIN },
 ];
 
@@ -139,12 +151,13 @@ pub fn parse(text: &str) -> IpAddr {
 pub fn operations() -> Vec<v1::Operation> {
     use v1::operation::Operation as Put;
     let vrf = Put::PutVrf(v1::Vrf { name: BLUE.to_owned() });
-    let port = |(name, _): (&str, Mac)| {
-        Put::PutPort(v1::Port { name: name.to_owned(), ..Default::default() })
-    };
+    let port =
+        |(name, _): (&str, Mac)| Put::PutPort(v1::Port { name: name.to_owned(), ..Default::default() });
     let mut all: Vec<Put> = std::iter::once(vrf).chain(PORTS.map(port)).collect();
     all.extend(INTERFACES.iter().map(|i| Put::PutInterface(interface(i))));
-    all.extend(INTERFACES.iter().flat_map(|i| i.addresses.iter().map(|a| Put::PutAddress(own_address(i, *a)))));
+    all.extend(
+        INTERFACES.iter().flat_map(|i| i.addresses.iter().map(|a| Put::PutAddress(own_address(i, *a)))),
+    );
     all.extend(NEIGHBORS.iter().map(|n| Put::PutNeighbor(neighbor(n))));
     let mut keys = 1..;
     for (prefix, prefix_len, via) in ROUTES {
@@ -200,7 +213,8 @@ fn nexthops(
         Via::Prohibit => v1::nexthop::Kind::Prohibit(v1::Empty {}),
         Via::Gateways(gateways) => {
             let to = |gateway: &&str| {
-                let gateway = v1::Gateway { address: address::to_bytes(parse(gateway)), ..Default::default() };
+                let gateway =
+                    v1::Gateway { address: address::to_bytes(parse(gateway)), ..Default::default() };
                 let key = key();
                 (key, put(key, v1::nexthop::Kind::Gateway(gateway)))
             };

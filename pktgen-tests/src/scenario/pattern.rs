@@ -40,7 +40,8 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, frame: &[u8]) -> bool {
         let Some((head, padding)) = frame.split_at_checked(self.bytes.len()) else { return false };
-        let is_padded = padding.is_empty() || (frame.len() == PADDED_BYTES && padding.iter().all(|byte| *byte == 0));
+        let is_padded =
+            padding.is_empty() || (frame.len() == PADDED_BYTES && padding.iter().all(|byte| *byte == 0));
         let is_free = |at: usize| self.free.iter().any(|range| range.contains(&at));
         let same = |(at, (byte, wanted)): (usize, (&u8, &u8))| byte == wanted || is_free(at);
         is_padded && head.iter().zip(&self.bytes).enumerate().all(same)
@@ -78,7 +79,11 @@ mod tests {
     fn free_places_match_anything_and_others_do_not() {
         let pattern = Pattern::from(vec![1, 2, 3, 4]).ignore(1..3);
         assert!(pattern.matches(&[1, 9, 9, 4]));
-        assert!(!pattern.matches(&[1, 2, 3, 5]) && !pattern.matches(&[1, 2, 3]) && !pattern.matches(&[1, 2, 3, 4, 0]));
+        assert!(
+            !pattern.matches(&[1, 2, 3, 5])
+                && !pattern.matches(&[1, 2, 3])
+                && !pattern.matches(&[1, 2, 3, 4, 0])
+        );
         assert_eq!(pattern.differences(&[0, 9, 9, 4, 7]), [0, 4]);
     }
 

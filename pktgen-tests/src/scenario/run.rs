@@ -89,7 +89,9 @@ fn settled(backend: &mut dyn Backend) -> Result<Totals, BackendError> {
             return Ok(now);
         }
         if Instant::now() > deadline {
-            return Err(format!("the law does not hold: {} missing, {:?}", now.law.imbalance(), now.law).into());
+            return Err(
+                format!("the law does not hold: {} missing, {:?}", now.law.imbalance(), now.law).into()
+            );
         }
         last = now;
     }

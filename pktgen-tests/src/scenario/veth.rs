@@ -38,7 +38,8 @@ impl Veth {
         let (router, hosts) = (lab.namespace("router")?, lab.quiet_namespace("hosts")?);
         for (port, mac) in PORTS {
             let qdisc = Qdisc::PfifoFast;
-            let options = VethOptions { queues, peer_mac: Some(mac), peer_qdisc: qdisc, ..VethOptions::default() };
+            let options =
+                VethOptions { queues, peer_mac: Some(mac), peer_qdisc: qdisc, ..VethOptions::default() };
             lab.veth(&hosts, port, &router, port, &options)?;
         }
         let fastpath = Fastpath::start(&lab, &router, &Binaries::new(None), &FastpathOptions::default())?;

@@ -1,6 +1,8 @@
 use super::*;
 
-fn tokens(text: &str) -> Result<Vec<(Token<'_>, (u32, u32))>, LexError> {
+type Placed<'t> = (Token<'t>, (u32, u32));
+
+fn tokens(text: &str) -> Result<Vec<Placed<'_>>, LexError> {
     let mut lexer = Lexer::new(text);
     let mut all = Vec::new();
     while let Some((token, at)) = lexer.next_token()? {

@@ -49,6 +49,13 @@ impl Control {
         tokio::task::spawn_blocking(move || {
             let id = spec.id;
             let result = ze_xsk::open_port(spec, &umem, &mut frames).map_err(|e| e.to_string());
+            let result = result.and_then(|port| match port.self_test() {
+                Ok(()) => Ok(port),
+                Err(error) => {
+                    frames.extend(port.close());
+                    Err(error.to_string())
+                }
+            });
             let given = wanted - frames.len().min(wanted);
             let _ = jobs.send(Box::new(move |control| control.port_opened(&name, id, result, frames, given)));
         });
@@ -96,6 +103,13 @@ impl Control {
                 Ok(off) => port.forwarding = Some(off),
                 Err(error) => warn!(port = name, %error, "the kernel's own forwarding on the port stays on"),
             }
+        }
+        // They may have changed while it was being opened: another device of the same name has another address.
+        let macs: Vec<_> = port.macs.iter().map(|mac| mac.0).collect();
+        if !macs.is_empty()
+            && let Err(error) = opened.program.set_macs(&macs)
+        {
+            warn!(port = name, %error, "the port's addresses");
         }
         let mut open = Open { out: 0, queues: Vec::new(), frames, port: opened };
         for ((queue, worker), report) in queues.into_iter().zip(&owners).zip(reports) {

@@ -39,14 +39,17 @@ impl Memory {
 
     fn handle_frame(&mut self, message: &Message) {
         let now = Instant::now();
-        let Some((header, payload)) = message.packet().split_first_chunk::<{ ethernet::HEADER_BYTES }>() else {
+        let Some((header, payload)) = message.packet().split_first_chunk::<{ ethernet::HEADER_BYTES }>()
+        else {
             return;
         };
         let mac = |at: usize| MacAddr(std::array::from_fn(|byte| header[at + byte]));
         match u16::from_be_bytes([header[12], header[13]]) {
             ethertype::ARP => self.engine.handle_arp(message.interface, mac(6), mac(0), payload, now),
             ethertype::IPV6 => {
-                let Some((header, body)) = payload.split_first_chunk::<{ ipv6::HEADER_BYTES }>() else { return };
+                let Some((header, body)) = payload.split_first_chunk::<{ ipv6::HEADER_BYTES }>() else {
+                    return;
+                };
                 let view = ipv6::View(header);
                 let (from, to) = (view.source().into(), view.destination().into());
                 let body = body.get(..usize::from(view.payload_len_bytes())).unwrap_or(body);
@@ -60,7 +63,9 @@ impl Memory {
     pub(super) fn settle(&mut self) {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Transmit { interface, frame } => self.message(MessageKind::Send, interface, 0, &frame),
+                Output::Transmit { interface, frame } => {
+                    self.message(MessageKind::Send, interface, 0, &frame)
+                }
                 Output::Resolved { interface, address, mac } => {
                     // The tables have room for a handful of neighbours.
                     let _ = self.fib.neighbor_resolved(interface, address, mac);
@@ -74,7 +79,9 @@ impl Memory {
 
     fn give_back(&mut self, kind: MessageKind, held: &[Vec<u8>]) {
         for held in held {
-            let Some(([i0, i1, f0, f1], packet)) = held.split_first_chunk::<HELD_HEADER_BYTES>() else { continue };
+            let Some(([i0, i1, f0, f1], packet)) = held.split_first_chunk::<HELD_HEADER_BYTES>() else {
+                continue;
+            };
             let interface = InterfaceId(u16::from_ne_bytes([*i0, *i1]));
             self.message(kind, interface, u16::from_ne_bytes([*f0, *f1]), packet);
         }

@@ -52,7 +52,12 @@ pub(super) fn build(fib: &mut Fib) -> Result<Tables, BackendError> {
 }
 
 impl Tables {
-    fn add_interface(&mut self, fib: &mut Fib, of: &network::Interface, vrf: VrfId) -> Result<(), BackendError> {
+    fn add_interface(
+        &mut self,
+        fib: &mut Fib,
+        of: &network::Interface,
+        vrf: VrfId,
+    ) -> Result<(), BackendError> {
         let position = PORTS.iter().position(|(name, _)| *name == of.port).ok_or("no such port")?;
         let mac = MacAddr(PORTS[position].1);
         let tag = (of.vlan != 0).then_some((crate::frame::ETHERTYPE_VLAN, of.vlan));
@@ -74,7 +79,8 @@ impl Tables {
         fib.replace_interface(id, spec)?;
         let addresses: Vec<_> = of.addresses.iter().map(|(address, len)| (parse(address), *len)).collect();
         fib.set_addresses(id, &addresses)?;
-        let nets = addresses.iter().map(|(address, len)| IpNet::new(*address, *len)).collect::<Result<_, _>>()?;
+        let nets =
+            addresses.iter().map(|(address, len)| IpNet::new(*address, *len)).collect::<Result<_, _>>()?;
         let link_local = Some(mac.link_local());
         self.described.push(Interface { id, mac, addresses: nets, link_local, up: !of.admin_down });
         self.ports.push((At::Host(of.name), representor, kind));
@@ -103,7 +109,8 @@ fn target(fib: &mut Fib, via: Via) -> Result<Target, BackendError> {
 
 fn gateway_nexthop(fib: &mut Fib, gateway: &str) -> Result<NexthopId, BackendError> {
     let address = parse(gateway);
-    let interface = fib.connected_interface(Fib::DEFAULT_VRF, address).ok_or("a gateway that is not on a link")?;
+    let interface =
+        fib.connected_interface(Fib::DEFAULT_VRF, address).ok_or("a gateway that is not on a link")?;
     Ok(fib.create_nexthop(NexthopSpec::Gateway(interface, address))?)
 }
 

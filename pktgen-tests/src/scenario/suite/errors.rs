@@ -23,7 +23,13 @@ pub(super) fn all() -> Vec<Scenario> {
         refused4("a reject route says host unreachable", 4, "192.0.2.1", 1, "unreachable"),
         refused6("an IPv6 reject route says reject", 4, "2001:db8:b2::1", 6, "unreachable"),
         refused4("a prohibit route says administratively prohibited", 5, "192.0.2.129", 13, "prohibited"),
-        refused6("an IPv6 prohibit route says administratively prohibited", 5, "2001:db8:b3::1", 1, "prohibited"),
+        refused6(
+            "an IPv6 prohibit route says administratively prohibited",
+            5,
+            "2001:db8:b3::1",
+            1,
+            "prohibited",
+        ),
         dropped("a blackhole says nothing", "blackhole", &ip4("10.0.1.2", "203.0.113.1").udp(PORTS, b"x")),
         dropped("an IPv6 blackhole says nothing", "blackhole", &{
             ip6("2001:db8:1::2", "2001:db8:b1::1").udp(PORTS, b"x")
@@ -65,7 +71,12 @@ fn ttl4() -> Scenario {
     let header = Ip4 { ttl: 1, ..ip4("198.18.1.1", "10.0.2.2") };
     // Longer than is quoted.
     let packet = header.udp(PORTS, &payload(900));
-    told("a packet whose TTL runs out is quoted to its sender", &packet, error4(&header, 11, 0, [0; 4], &packet), "ttl_exceeded")
+    told(
+        "a packet whose TTL runs out is quoted to its sender",
+        &packet,
+        error4(&header, 11, 0, [0; 4], &packet),
+        "ttl_exceeded",
+    )
 }
 
 fn ttl6() -> Scenario {

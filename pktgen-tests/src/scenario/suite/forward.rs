@@ -13,7 +13,10 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![
         crosses("an IPv4 packet is forwarded with one hop less", &plain4),
         crosses("an IPv6 packet is forwarded with one hop less", &plain6),
-        crosses("a packet to a host on the next link is forwarded", &ip4("10.0.1.2", "10.0.2.2").udp(PORTS, b"x")),
+        crosses(
+            "a packet to a host on the next link is forwarded",
+            &ip4("10.0.1.2", "10.0.2.2").udp(PORTS, b"x"),
+        ),
         back(),
         crosses("a packet of exactly the MTU is forwarded", &{
             ip4("10.0.1.2", "10.0.2.2").udp(PORTS, &payload(usize::from(WAN_MTU_BYTES) - 28))
@@ -87,7 +90,8 @@ fn inside_a_vrf() -> Scenario {
     let inside = ip4("10.0.1.2", "10.0.2.2").udp(PORTS, b"blue");
     let outside = ip4("10.0.1.2", "198.51.100.9").udp(PORTS, b"no way");
     let error = ip4("10.0.1.1", "10.0.1.2").icmp(3, 0, [0; 4], &outside);
-    let error = Pattern::from(tagged(&carry(link(BLUE_LAN, LAN0), &error), 300)).ignore(19..20).ignore(22..26);
+    let error =
+        Pattern::from(tagged(&carry(link(BLUE_LAN, LAN0), &error), 300)).ignore(19..20).ignore(22..26);
     Scenario::new("a VRF has its own neighbours and none of the others' routes")
         .send(LAN, tagged(&carry(link(LAN0, BLUE_LAN), &inside), 300))
         .expect(WAN, tagged(&carry(link(BLUE_WAN, WAN0), &one_hop_on(&inside)), 300))

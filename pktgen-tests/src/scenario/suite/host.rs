@@ -44,9 +44,14 @@ fn punted(name: &'static str, frame: Vec<u8>, at: At, reason: &'static str) -> S
 fn ping4() -> Scenario {
     let request = ip4("10.0.1.2", "10.0.1.1").icmp(8, 0, [0, 1, 0, 1], &payload(56));
     let reply = ip4("10.0.1.1", "10.0.1.2").icmp(0, 0, [0, 1, 0, 1], &payload(56));
-    punted("a ping to the router reaches the host stack, and its answer the pinger", carry(FROM_LAN, &request), HOST_LAN, "icmp")
-        .send(HOST_LAN, carry(ROUTE_THIS, &reply))
-        .expect(LAN, carry(FROM_LAN.reversed(), &reply))
+    punted(
+        "a ping to the router reaches the host stack, and its answer the pinger",
+        carry(FROM_LAN, &request),
+        HOST_LAN,
+        "icmp",
+    )
+    .send(HOST_LAN, carry(ROUTE_THIS, &reply))
+    .expect(LAN, carry(FROM_LAN.reversed(), &reply))
 }
 
 fn ping6() -> Scenario {
@@ -101,7 +106,12 @@ fn llc() -> Scenario {
     // IS-IS: all level 1 routers, LLC fe fe 03.
     let pdu = [&[0xfe, 0xfe, 0x03, 0x83, 27], &payload(120)[..]].concat();
     let link = Link { to: [1, 0x80, 0xc2, 0, 0, 0x14], from: LAN_HOST };
-    punted("an IS-IS frame reaches the host stack whole", ethernet(link, pdu.len() as u16, &pdu), HOST_LAN, "llc")
+    punted(
+        "an IS-IS frame reaches the host stack whole",
+        ethernet(link, pdu.len() as u16, &pdu),
+        HOST_LAN,
+        "llc",
+    )
 }
 
 fn l2_multicast() -> Scenario {
@@ -121,7 +131,8 @@ fn injected() -> Scenario {
 }
 
 fn injected_multicast() -> Scenario {
-    let hello = Ip4 { ttl: 1, protocol: 89, ..Ip4::new(v4("10.0.2.1"), v4("224.0.0.5")) }.packet(&payload(44));
+    let hello =
+        Ip4 { ttl: 1, protocol: 89, ..Ip4::new(v4("10.0.2.1"), v4("224.0.0.5")) }.packet(&payload(44));
     let frame = carry(Link { to: [1, 0, 0x5e, 0, 0, 5], from: WAN0 }, &hello);
     let guest = carry(Link { to: [1, 0, 0x5e, 0, 0, 5], from: LAN0 }, &hello);
     Scenario::new("what the host stack sends to a group leaves by the same interface with its L2")
@@ -135,7 +146,9 @@ fn injected_llc() -> Scenario {
     let pdu = [&[0xfe, 0xfe, 0x03, 0x83, 27], &payload(700)[..]].concat();
     let link = Link { to: [1, 0x80, 0xc2, 0, 0, 0x15], from: WAN0 };
     let frame = ethernet(link, pdu.len() as u16, &pdu);
-    Scenario::new("an IS-IS frame of the host stack leaves whole").send(HOST_WAN, frame.clone()).expect(WAN, frame)
+    Scenario::new("an IS-IS frame of the host stack leaves whole")
+        .send(HOST_WAN, frame.clone())
+        .expect(WAN, frame)
 }
 
 fn unicast_in_a_broadcast() -> Scenario {

@@ -29,7 +29,11 @@ fn frames() -> Vec<Scenario> {
         one("a VLAN nobody has is dropped", "unknown_vlan", tagged(&frame, 999)),
         one("VLAN 4095 is reserved", "reserved_vlan", tagged(&frame, 4095)),
         one("an interface that is down takes nothing", "interface_down", tagged(&frame, 400)),
-        one("an EtherType nobody handles is dropped", "unknown_ethertype", ethernet(FROM_LAN, 0x88b5, &payload(46))),
+        one(
+            "an EtherType nobody handles is dropped",
+            "unknown_ethertype",
+            ethernet(FROM_LAN, 0x88b5, &payload(46)),
+        ),
         one("no station has a group address", "source_is_group", carry(group, &plain().udp(PORTS, b"x"))),
         one("a tag without a frame is a runt", "runt_frame", ethernet(FROM_LAN, 0x8100, &[0, 100])),
     ]
@@ -85,14 +89,19 @@ fn options() -> Vec<Scenario> {
     vec![
         dropped("loose source routing is refused", "ip4_source_route", &with([131, 7, 4, 10, 0, 2, 9, 0])),
         dropped("strict source routing is refused", "ip4_source_route", &with([137, 7, 4, 10, 0, 2, 9, 0])),
-        dropped("an option longer than the header is malformed", "ip4_bad_option", &with([7, 39, 4, 0, 0, 0, 0, 0])),
+        dropped(
+            "an option longer than the header is malformed",
+            "ip4_bad_option",
+            &with([7, 39, 4, 0, 0, 0, 0, 0]),
+        ),
         dropped("an option of length zero is malformed", "ip4_bad_option", &with([7, 0, 0, 0, 0, 0, 0, 0])),
     ]
 }
 
 fn addresses() -> Vec<Scenario> {
     let source = |name, from| dropped(name, "ip4_source_martian", &ip4(from, "10.0.2.2").udp(PORTS, b"x"));
-    let destination = |name, to| dropped(name, "ip4_destination_martian", &ip4("10.0.1.2", to).udp(PORTS, b"x"));
+    let destination =
+        |name, to| dropped(name, "ip4_destination_martian", &ip4("10.0.1.2", to).udp(PORTS, b"x"));
     vec![
         source("a loopback source is a martian", "127.0.0.1"),
         source("a source of this network is a martian", "0.0.0.1"),

@@ -26,7 +26,9 @@ fn spoilt(name: &'static str, reason: &'static str, spoil: impl FnOnce(&mut Vec<
 
 fn headers() -> Vec<Scenario> {
     vec![
-        spoilt("an IPv6 packet shorter than its header is dropped", "ip6_short", |packet| packet.truncate(39)),
+        spoilt("an IPv6 packet shorter than its header is dropped", "ip6_short", |packet| {
+            packet.truncate(39)
+        }),
         spoilt("a version that is not 6 is dropped", "ip6_version", |packet| packet[0] = 0x40),
         spoilt("a payload length beyond the frame is a lie", "ip6_payload_length", |packet| {
             packet[4..6].copy_from_slice(&1000u16.to_be_bytes());
@@ -69,11 +71,21 @@ fn chains() -> Vec<Scenario> {
         crosses("extension headers in transit are nobody's business", &{
             Ip6 { next_header: HOP_BY_HOP, ..plain() }.packet(&inside)
         }),
-        dropped("a chain without end to us is malformed", "ip6_extension_chain", &local(DESTINATION, &endless)),
-        dropped("a chain longer than the packet is malformed", "ip6_extension_chain", &local(DESTINATION, &{
-            vec![UDP, 200, 1, 4, 0, 0, 0, 0]
-        })),
-        dropped("a first fragment without all headers is refused", "ip6_fragment_chain", &local(FRAGMENT, &cut)),
+        dropped(
+            "a chain without end to us is malformed",
+            "ip6_extension_chain",
+            &local(DESTINATION, &endless),
+        ),
+        dropped(
+            "a chain longer than the packet is malformed",
+            "ip6_extension_chain",
+            &local(DESTINATION, &{ vec![UDP, 200, 1, 4, 0, 0, 0, 0] }),
+        ),
+        dropped(
+            "a first fragment without all headers is refused",
+            "ip6_fragment_chain",
+            &local(FRAGMENT, &cut),
+        ),
     ]
 }
 
@@ -84,7 +96,9 @@ fn discovery() -> Vec<Scenario> {
     crossed[14 + 7] = 254;
     let link_local = Ip6 { hop_limit: 64, ..ip6("2001:db8:1::2", "fe80::99") }.udp(PORTS, b"x");
     vec![
-        Scenario::new("a solicitation that crossed a router is refused").send(LAN, crossed).drops("nd_hop_limit", 1),
+        Scenario::new("a solicitation that crossed a router is refused")
+            .send(LAN, crossed)
+            .drops("nd_hop_limit", 1),
         Scenario::new("a link-local destination that is not ours is not forwarded")
             .send(LAN, carry(FROM_LAN, &link_local))
             .drops("ip6_link_local", 1),

@@ -2,8 +2,8 @@
 
 use super::{FROM_LAN, LAN, PORTS, Scenario, WAN, ip4, ip6, v4, v6};
 use crate::frame::{
-    Link, Mac, arp_reply, arp_request, carry, neighbor_advertisement, neighbor_solicitation, one_hop_on, payload,
-    tagged,
+    Link, Mac, arp_reply, arp_request, carry, neighbor_advertisement, neighbor_solicitation, one_hop_on,
+    payload, tagged,
 };
 use crate::scenario::network::{LAN_HOST, LAN0, WAN0};
 
