@@ -36,12 +36,17 @@ pub fn plan(
 ) -> Vec<Step> {
     let dying = Dying::find(desired, acknowledged, &held_back);
     let goes_first = |key: &Key| goes_first(key, desired, acknowledged, &dying);
-    let gone_first = acknowledged.keys().rev().filter(|key| goes_first(key)).cloned().map(Step::Delete);
-    let put = desired.iter().filter(|(key, value)| !acknowledged.is(key, value) || goes_first(key));
-    let put = put.map(|(key, value)| Step::Put(key.clone(), value.clone()));
+    let ready = |step: &Step| !held_back(step);
+    let gone_first = acknowledged.keys().rev().filter(|key| goes_first(key));
+    let gone_first = gone_first.cloned().map(Step::Delete).filter(ready);
+    // What goes first comes back at once: what held it back has gone with it.
+    let put = desired.iter().filter_map(|(key, value)| {
+        let step = || Step::Put(key.clone(), value.clone());
+        if goes_first(key) { Some(step()) } else { (!acknowledged.is(key, value)).then(step).filter(ready) }
+    });
     let gone_last = acknowledged.keys().rev().filter(|key| !desired.contains_key(key) && !goes_first(key));
-    let gone_last = gone_last.filter(|key| **key != Key::System).cloned().map(Step::Delete);
-    gone_first.chain(put).chain(gone_last).filter(|step| !held_back(step)).take(limit).collect()
+    let gone_last = gone_last.filter(|key| **key != Key::System).cloned().map(Step::Delete).filter(ready);
+    gone_first.chain(put).chain(gone_last).take(limit).collect()
 }
 
 /// What goes away before anything new comes, though it may come back.
@@ -113,7 +118,10 @@ impl Dying {
     }
 
     fn nothing(&self) -> bool {
-        self.ports.is_empty() && self.interfaces.is_empty() && self.nexthops.is_empty() && self.groups.is_empty()
+        self.ports.is_empty()
+            && self.interfaces.is_empty()
+            && self.nexthops.is_empty()
+            && self.groups.is_empty()
     }
 }
 

@@ -266,11 +266,14 @@ impl Reconciler {
             message: refusal.message.clone(),
         };
         let slot = slot(&refused.step);
-        let known = self.refused.remove(&slot).filter(|pending| pending.refused == refused);
-        if known.is_none() && self.phase == Phase::Swept {
+        let known = self.refused.remove(&slot).filter(|pending| pending.refused.step == refused.step);
+        if self.phase == Phase::Swept && known.as_ref().is_none_or(|pending| pending.refused != refused) {
             outcome.refused.push(refused.clone());
         }
-        self.make_room(&refused, now);
+        // Before its time, it was put because room had been made: that did not help, and would not now.
+        if known.as_ref().is_none_or(|pending| now >= pending.retry_at) {
+            self.make_room(&refused, now);
+        }
         let mut pause = known.map_or(Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX), |pending| pending.pause);
         let retry_at = now + pause.pause();
         self.refused.insert(slot, Pending { refused, pause, retry_at });
@@ -281,7 +284,9 @@ impl Reconciler {
         let Step::Put(key, _) = &refused.step else { return };
         let in_the_way = match key {
             // For another reason, what is there is better than nothing.
-            Key::Port(_) | Key::Interface(_) => matches!(refused.reason, v1::Reason::InUse | v1::Reason::Conflict),
+            Key::Port(_) | Key::Interface(_) => {
+                matches!(refused.reason, v1::Reason::InUse | v1::Reason::Conflict)
+            }
             // What routes point to must not be something else than we want.
             Key::Nexthop(_) | Key::Group(_) => true,
             Key::System | Key::Vrf(_) | Key::Address(..) | Key::Route(..) => false,

@@ -107,7 +107,11 @@ impl Tables {
 
     fn put(&mut self, owner: &str, name: Name, object: Object) -> Verdict {
         if self.refused.contains(&name) {
-            return no(path(&name), Reason::Limit, "the table is full");
+            let reason = match name {
+                Name::Port(_) | Name::Interface(_) => Reason::Conflict,
+                _ => Reason::Limit,
+            };
+            return no(path(&name), reason, "the table is full");
         }
         if self.objects.get(&name).is_some_and(|owned| owned.owner != owner && name != Name::System) {
             return no(path(&name), Reason::OwnedByOther, "another owner has it");

@@ -296,7 +296,8 @@ fn any_state_leads_to_any_other_without_a_refusal_in_rounds_of_any_size() {
 
 #[test]
 fn a_new_life_with_any_wish_leads_any_state_there() {
-    let seed: u64 = std::env::var("ZE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    let seed: u64 =
+        std::env::var("ZE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
     println!("ZE_SEED={seed}");
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut pair = Pair::default();

@@ -127,14 +127,25 @@ fn an_interface_that_something_unknown_is_in_the_way_of_is_deleted_first_but_onl
     let now = Instant::now();
     let put = reconciler.plan(&desired, 10, now);
     answer(&mut reconciler, put.clone(), std::slice::from_ref(&in_use), now);
-    let delete = [Step::Delete(key.clone())];
-    assert_eq!(reconciler.plan(&desired, 10, now), delete);
-    // The deletion is refused, too: neither is tried before its time.
-    answer(&mut reconciler, delete.to_vec(), &[in_use], now);
+    let both = [Step::Delete(key.clone()), put[0].clone()];
+    assert_eq!(reconciler.plan(&desired, 10, now), both);
+    // Both are refused: neither is tried before its time.
+    let second = v1::Refusal { operation: 1, ..in_use.clone() };
+    answer(&mut reconciler, both.to_vec(), &[in_use.clone(), second.clone()], now);
     assert!(reconciler.plan(&desired, 10, now).is_empty());
-    let later = now + RETRY_PAUSE_MAX;
+    // The deletion is accepted and does not help: that is found out twice, and then there is a pause.
+    let mut later = now + RETRY_PAUSE_MAX;
+    for _ in 0..2 {
+        assert_eq!(reconciler.plan(&desired, 10, later), both);
+        answer(&mut reconciler, both.to_vec(), std::slice::from_ref(&second), later);
+    }
+    assert!(reconciler.plan(&desired, 10, later).is_empty());
+    later += RETRY_PAUSE_MAX;
+    let steps = reconciler.plan(&desired, 10, later);
+    assert_eq!(steps, put);
+    answer(&mut reconciler, steps, &[in_use], later);
     let both = reconciler.plan(&desired, 10, later);
-    assert_eq!(both, [delete[0].clone(), put[0].clone()]);
+    assert_eq!(both.len(), 2);
     answer(&mut reconciler, both, &[], later);
     assert!(reconciler.plan(&desired, 10, later).is_empty());
     assert!(reconciler.needs_snapshot(later), "something it referred to may have survived the sweep");
@@ -158,11 +169,15 @@ fn snapshots_that_do_not_help_become_rare_and_after_one_that_does_the_next_is_so
         reconciler.swept();
         let steps = reconciler.plan(&desired, 10, now);
         answer(&mut reconciler, steps, std::slice::from_ref(&conflict), now);
-        let due = (0..).map(|s| now + SNAPSHOT_PAUSE_MIN * s).find(|at| reconciler.needs_snapshot(*at)).unwrap();
+        let due =
+            (0..).map(|s| now + SNAPSHOT_PAUSE_MIN * s).find(|at| reconciler.needs_snapshot(*at)).unwrap();
         pauses.push(due - now);
         now = due;
     }
-    assert_eq!((pauses[0], pauses[1], pauses[11]), (SNAPSHOT_PAUSE_MIN, SNAPSHOT_PAUSE_MIN * 2, SNAPSHOT_PAUSE_MAX));
+    assert_eq!(
+        (pauses[0], pauses[1], pauses[11]),
+        (SNAPSHOT_PAUSE_MIN, SNAPSHOT_PAUSE_MIN * 2, SNAPSHOT_PAUSE_MAX)
+    );
     reconciler.forget();
     reconciler.swept();
     let steps = reconciler.plan(&desired, 10, now);
