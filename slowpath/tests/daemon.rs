@@ -272,7 +272,8 @@ fn a_killed_daemon_leaves_the_tables_and_the_next_one_sweeps_only_what_is_stale(
         Some(Object::Interface(unit)) if unit.vlan == 7 => Some(()),
         _ => None,
     });
-    let deleted_routes = seen(&fake).into_iter().filter(|s| matches!(s, Seen::Delete(p) if p.contains("route")));
+    let deleted_routes =
+        seen(&fake).into_iter().filter(|s| matches!(s, Seen::Delete(p) if p.contains("route")));
     // Only the route over the unit that became another one.
     let expected = Seen::Delete("/vrf[name='blue']/route[prefix='0.0.0.0/0']".into());
     assert_eq!(deleted_routes.collect::<Vec<_>>(), [expected]);

@@ -160,7 +160,7 @@ impl Rib {
     }
 
     /// Paths to a prefix, best first.
-    fn paths<'r>(by_source: &'r BTreeMap<Source, Told>) -> impl Iterator<Item = &'r Path> {
+    fn paths(by_source: &BTreeMap<Source, Told>) -> impl Iterator<Item = &Path> {
         let mut paths: Vec<_> = by_source.values().flat_map(|told| &told.paths).collect();
         paths.sort_by_key(|path| path.distance);
         paths.into_iter()

@@ -170,10 +170,12 @@ impl Tables {
             if other != name && place(there) == place(interface) {
                 return no(path(name), Reason::Conflict, format!("{} has this VLAN", path(other)));
             }
-            if other == name && (place(there), &there.vrf) != (place(interface), &interface.vrf) {
-                if let Some(user) = self.user_of(name) {
-                    return no(path(name), Reason::InUse, format!("{} refers to it", path(&user)));
-                }
+            let becomes_another = (place(there), &there.vrf) != (place(interface), &interface.vrf);
+            if other == name
+                && becomes_another
+                && let Some(user) = self.user_of(name)
+            {
+                return no(path(name), Reason::InUse, format!("{} refers to it", path(&user)));
             }
         }
         Ok(())
