@@ -13,7 +13,9 @@ use crate::Filter;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// Not a word of the language.
-    #[error("'{0}' is no filter word (ip, ip6, arp, tcp, udp, icmp, proto, src, dst, host, sport, dport, port, vlan)")]
+    #[error(
+        "'{0}' is no filter word (ip, ip6, arp, tcp, udp, icmp, proto, src, dst, host, sport, dport, port, vlan)"
+    )]
     Word(String),
     /// A word needs a value and none follows.
     #[error("'{0}' needs a value behind it")]
@@ -40,7 +42,11 @@ impl FromStr for Filter {
 }
 
 impl Filter {
-    fn condition<'a>(&mut self, word: &str, rest: &mut impl Iterator<Item = &'a str>) -> Result<(), ParseError> {
+    fn condition<'a>(
+        &mut self,
+        word: &str,
+        rest: &mut impl Iterator<Item = &'a str>,
+    ) -> Result<(), ParseError> {
         match word {
             "ip" => once(&mut self.ethertype, word, ethertype::IPV4),
             "ip6" => once(&mut self.ethertype, word, ethertype::IPV6),

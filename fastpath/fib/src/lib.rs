@@ -17,7 +17,7 @@ mod tables;
 mod target;
 pub mod writer;
 
-pub use interface::{InterfaceAddress4, InterfaceAddress6, Interface, PortKind, PortTable, VLANS};
+pub use interface::{Interface, InterfaceAddress4, InterfaceAddress6, PortKind, PortTable, VLANS};
 pub use nexthop::{Adjacency, Group, Nexthop, REWRITE_BYTES};
 pub use tables::{Limits, Tables, View, Vrf};
 pub use target::Target;

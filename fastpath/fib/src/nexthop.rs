@@ -114,7 +114,9 @@ mod tests {
     #[test]
     fn rewrites_are_right_aligned_with_none_one_and_two_tags() {
         let (to, from) = (MacAddr([1; 6]), MacAddr([2; 6]));
-        for (tags, len) in [(&[][..], 14), (&[(0x8100, 100)][..], 18), (&[(0x88a8, 7), (0x8100, 100)][..], 22)] {
+        for (tags, len) in
+            [(&[][..], 14), (&[(0x8100, 100)][..], 18), (&[(0x88a8, 7), (0x8100, 100)][..], 22)]
+        {
             let adjacency = Adjacency::new(to, from, tags, InterfaceId(3), PortId(4), 1500);
             assert_eq!(usize::from(adjacency.header_len), len);
             let header = &adjacency.rewrite[REWRITE_BYTES - len..];

@@ -166,7 +166,9 @@ mod tests {
     fn scopes_are_those_of_rfc_4291() {
         let ip = |text: &str| u128::from(text.parse::<Ipv6Addr>().unwrap());
         assert!(is_multicast(ip("ff02::1")) && !is_multicast(ip("fe80::1")));
-        assert!(is_link_local(ip("fe80::1")) && is_link_local(ip("febf::1")) && !is_link_local(ip("fec0::1")));
+        assert!(
+            is_link_local(ip("fe80::1")) && is_link_local(ip("febf::1")) && !is_link_local(ip("fec0::1"))
+        );
         for martian in ["::", "::1", "::ffff:192.0.2.1", "ff02::1"] {
             assert!(is_martian_source(ip(martian)), "{martian}");
         }

@@ -216,7 +216,9 @@ impl Fib {
             self.add_own_route(id, vrf, host, RouteSource::Local, NexthopSpec::Local(id))?;
             let Some(net) = network(*address, *len).filter(|net| *net != host) else { continue };
             self.add_own_route(id, vrf, net, RouteSource::Connected, NexthopSpec::Interface(id))?;
-            if let IpNet::V4(v4) = net && v4.prefix_len() < 31 {
+            if let IpNet::V4(v4) = net
+                && v4.prefix_len() < 31
+            {
                 // RFC 3021: /31 has no broadcast address. The network address counts as one (RFC 1812 §5.3.5).
                 for special in [v4.broadcast(), v4.network()] {
                     let prefix = IpNet::from(IpAddr::V4(special));

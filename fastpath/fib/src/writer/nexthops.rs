@@ -338,7 +338,9 @@ impl NexthopSpec {
     /// The interface that packets leave by, if any.
     pub const fn interface(&self) -> Option<InterfaceId> {
         match self {
-            Self::Gateway(id, _) | Self::Interface(id) | Self::Local(id) | Self::SubnetBroadcast(id) => Some(*id),
+            Self::Gateway(id, _) | Self::Interface(id) | Self::Local(id) | Self::SubnetBroadcast(id) => {
+                Some(*id)
+            }
             Self::Blackhole | Self::Unreachable | Self::Prohibit => None,
         }
     }

@@ -204,7 +204,11 @@ impl Fib {
     }
 
     /// The longest match for an address, as lookups see it: prefix, source, target.
-    pub fn longest_match(&self, vrf: VrfId, address: std::net::IpAddr) -> Option<(IpNet, RouteSource, Target)> {
+    pub fn longest_match(
+        &self,
+        vrf: VrfId,
+        address: std::net::IpAddr,
+    ) -> Option<(IpNet, RouteSource, Target)> {
         let entry = self.vrfs.get(&vrf)?;
         let prefix = match address {
             std::net::IpAddr::V4(a) => IpNet::V4(entry.lpm4.lookup(u32::from(a))?.0.into()),
