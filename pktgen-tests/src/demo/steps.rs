@@ -52,7 +52,7 @@ const STEPS: [(&str, Step); 12] = [
     ("TCP lan to wan, IPv4", |tour| tour.transfer("lan to wan, IPv4", Path::lan_to_wan)),
     ("TCP wan to lan, IPv4", |tour| tour.transfer("wan to lan, IPv4", Path::wan_to_lan)),
     ("TCP lan to wan, IPv6", |tour| tour.transfer_ip6()),
-    ("TCP to a server on the router and back", |tour| tour.to_router()),
+    ("TCP to a server on the router and back", |tour| tour.transfer_to_router()),
     ("every packet is accounted for", |tour| tour.settle()),
 ];
 
@@ -153,7 +153,7 @@ impl<'a> Tour<'a> {
         throughput::compare(self, "lan to wan, IPv6", Path::lan_to_wan_ip6, bytes, 1)
     }
 
-    fn to_router(&mut self) -> Outcome {
+    fn transfer_to_router(&mut self) -> Outcome {
         let bytes = (self.options.transfer_bytes() / 5).max(PUNT_BYTES_MIN);
         throughput::to_router(self, bytes)
     }
