@@ -38,11 +38,11 @@ impl std::error::Error for Failure {}
 pub fn run(backend: &mut dyn Backend, scenario: &Scenario) -> Result<(), Failure> {
     let play = || -> Result<(), BackendError> {
         backend.reset()?;
-        let before = settled(backend)?;
+        let before = settled(backend, 0)?;
         for (number, step) in scenario.steps.iter().enumerate() {
             take(backend, step).map_err(|error| format!("step {}: {error}", number + 1))?;
         }
-        let after = settled(backend)?;
+        let after = settled(backend, before.law.rx + wire_frames(scenario))?;
         nothing_else(backend)?;
         judge(scenario, &after.since(&before))
     };
@@ -77,20 +77,26 @@ fn take(backend: &mut dyn Backend, step: &Step) -> Result<(), BackendError> {
     }
 }
 
-/// The counters once every packet is accounted for.
-fn settled(backend: &mut dyn Backend) -> Result<Totals, BackendError> {
+/// Frames that a scenario sends to ports.
+fn wire_frames(scenario: &Scenario) -> u64 {
+    scenario.steps.iter().filter(|step| matches!(step, Step::Send(At::Wire(_), _))).count() as u64
+}
+
+/// The counters once so many frames were received since start, and every packet is accounted for.
+fn settled(backend: &mut dyn Backend, received: u64) -> Result<Totals, BackendError> {
     let deadline = Instant::now() + SETTLE_TIMEOUT;
     let mut last = backend.totals()?;
     loop {
         std::thread::sleep(Duration::from_millis(1));
         let now = backend.totals()?;
         // Balanced twice with the same figures: nothing is under way.
-        if now == last && now.law.imbalance() == 0 {
+        if now == last && now.law.imbalance() == 0 && now.law.rx >= received {
             return Ok(now);
         }
         if Instant::now() > deadline {
+            let (late, missing) = (received.saturating_sub(now.law.rx), now.law.imbalance());
             return Err(
-                format!("the law does not hold: {} missing, {:?}", now.law.imbalance(), now.law).into()
+                format!("{late} frames never arrived, the law misses {missing}: {:?}", now.law).into()
             );
         }
         last = now;
@@ -143,8 +149,7 @@ fn judge(scenario: &Scenario, counted: &Totals) -> Result<(), BackendError> {
             return Err(format!("{punted} packets were punted as {reason}, expected were {packets}").into());
         }
     }
-    let is_wire = |step: &&Step| matches!(step, Step::Send(At::Wire(_), _));
-    let sent = scenario.steps.iter().filter(is_wire).count() as u64;
+    let sent = wire_frames(scenario);
     if counted.law.rx != sent {
         return Err(format!("{sent} frames went in and {} were received", counted.law.rx).into());
     }
