@@ -16,6 +16,9 @@ use crate::args::Scenario;
 use crate::machine::Machine;
 use crate::stats::{Summary, median, rounded};
 
+/// Runs on a quiet machine differ by less: what disturbs more is told.
+const QUIET_SPREAD: f64 = 0.05;
+
 /// A report. Its JSON form is described by `ze-perf pipeline --help`.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -234,6 +237,12 @@ impl fmt::Display for Report {
             p.seconds,
             self.spread * 100.0
         )?;
+        if self.spread > QUIET_SPREAD {
+            writeln!(
+                out,
+                "noisy: the machine was not quiet, and the smallest figure is nearest to the truth"
+            )?;
+        }
         writeln!(
             out,
             "{:.1} ns per packet; batches of {:.1}; {} packets verified byte by byte",

@@ -99,8 +99,7 @@ fn packets_that_do_not_leave_are_noticed_with_the_reason() {
 }
 
 #[test]
-fn wrong_bytes_of_any_kind_are_noticed() {
-    // A longer way out for the packets: another MTU would not show, a tag does.
+fn a_tag_that_should_not_be_there_is_noticed() {
     let mut bench = bench("ip4 --size 1518");
     let router = bench.router.as_mut().unwrap();
     let out = way_out(router);
