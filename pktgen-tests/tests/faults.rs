@@ -330,8 +330,11 @@ fn the_demo_leaves_nothing_behind_after_ctrl_c_and_after_kill_9() -> Result<()> 
         wait_until(PATIENCE, "the demo's namespaces to go", || {
             namespaces(&prefix).is_ok_and(|names| names.is_empty())
         })?;
-        let processes = Command::new("pgrep").args(["-f", &prefix]).output()?;
-        ensure!(processes.stdout.is_empty(), "{signal}: {}", String::from_utf8_lossy(&processes.stdout));
+        // The reaper goes last.
+        let processes = || Command::new("pgrep").args(["-f", &prefix]).output().map(|found| found.stdout);
+        wait_until(PATIENCE, "the demo's processes to go", || {
+            processes().is_ok_and(|found| found.is_empty())
+        })?;
     }
     Ok(())
 }
