@@ -30,13 +30,13 @@ needed_rust() {
 rust_hint() {
     cat >&2 <<EOF
 setup: $1
-       Ze needs Rust $needed or later; what Debian 12 packages (1.63) is too old. With rustup (https://rustup.rs):
+       Ze needs Rust $needed or later; what Debian 12 packages (1.63) is too old. Install rustup as
+       https://www.rust-lang.org/tools/install says, with the components clippy and rustfmt; or, where rustup is
+       there already:
 
-           curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs -o rustup-init.sh
-           sh rustup-init.sh -y --profile minimal --component clippy,rustfmt
-           . "\$HOME/.cargo/env"
+           rustup update stable
+           rustup component add clippy rustfmt
 
-       or, where rustup is there already:  rustup update stable
        Then run make again, as the user that owns the toolchain: it asks sudo for what needs root.
 EOF
     exit 1
