@@ -133,6 +133,19 @@ fn a_port_that_goes_down_and_up_is_reported_and_recovers() -> Result<()> {
 }
 
 #[test]
+fn a_port_that_is_down_at_the_start_is_open_and_waits() -> Result<()> {
+    require_lab_with_xdp!();
+    let hosts = Hosts::build("startdown", Plan::default())?;
+    hosts.router.set_link_down("lan0")?;
+    let router = hosts.start()?;
+    let port = router.await_port("lan0", LinkState::Down)?;
+    ensure!(port.queues == 1, "{port:?}\n{}", router.logs());
+    router.router.set_link_up("lan0")?;
+    router.ready()?;
+    router.nothing_is_lost()
+}
+
+#[test]
 fn a_port_that_is_deleted_and_made_anew_is_reported_and_recovers() -> Result<()> {
     require_lab_with_xdp!();
     let router = Router::start("anew")?;

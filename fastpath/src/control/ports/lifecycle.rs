@@ -9,7 +9,7 @@ use ze_graph::Frame;
 use ze_packet::{PortId, WorkerId};
 use ze_redirect::NoSocket;
 use ze_worker::Command;
-use ze_xsk::{BindMode, Device, OpenedPort, PortSpec};
+use ze_xsk::{BindMode, Device, Health, OpenedPort, PortSpec};
 
 use super::{Open, Port, REPRESENTOR_FRAMES, Status, kept_name, modes, no_socket};
 use crate::control::kernel_forwarding::KernelForwarding;
@@ -49,11 +49,11 @@ impl Control {
         tokio::task::spawn_blocking(move || {
             let id = spec.id;
             let result = ze_xsk::open_port(spec, &umem, &mut frames).map_err(|e| e.to_string());
-            let result = result.and_then(|port| match port.self_test() {
-                Ok(()) => Ok(port),
-                Err(error) => {
+            let result = result.and_then(|port| match broken(&port) {
+                None => Ok(port),
+                Some(why) => {
                     frames.extend(port.close());
-                    Err(error.to_string())
+                    Err(why)
                 }
             });
             let given = wanted - frames.len().min(wanted);
@@ -258,4 +258,11 @@ impl Control {
             Status::Missing | Status::Opening | Status::Failed(..) => {}
         }
     }
+}
+
+/// What the self-test of a port found. A device that is down takes no wake-up, and will when it is up: not broken.
+fn broken(port: &OpenedPort) -> Option<String> {
+    let error = port.self_test().err()?;
+    let is_down = port.monitors.iter().any(|monitor| monitor.health() == Health::Down);
+    (!is_down).then(|| error.to_string())
 }
