@@ -138,8 +138,11 @@ fn a_port_that_is_down_at_the_start_is_open_and_waits() -> Result<()> {
     let hosts = Hosts::build("startdown", Plan::default())?;
     hosts.router.set_link_down("lan0")?;
     let router = hosts.start()?;
-    let port = router.await_port("lan0", LinkState::Down)?;
-    ensure!(port.queues == 1, "{port:?}\n{}", router.logs());
+    let is_open_and_down = || {
+        let port = router.fastpath.client().and_then(|mut client| client.port("lan0"));
+        port.is_ok_and(|port| port.is_some_and(|p| p.queues == 1 && p.state() == LinkState::Down))
+    };
+    wait_until(PATIENCE, "the port to be open, and down", is_open_and_down)?;
     router.router.set_link_up("lan0")?;
     router.ready()?;
     router.nothing_is_lost()
