@@ -3,8 +3,9 @@
 //! [`lab`] builds real hosts and links on one Linux machine, sends real traffic through them and leaves nothing
 //! behind, whatever happens to the program that built it. [`daemons`] runs Ze's daemons in such a lab and asks them
 //! over their API. [`demo`] is the guided tour of `ze demo`. [`scenario`] plays packets in, packets out, on ports in
-//! memory and through AF_XDP alike.
+//! memory and through AF_XDP alike. [`cli`] is the command `ze-pktgen`.
 
+pub mod cli;
 pub mod daemons;
 pub mod demo;
 pub mod frame;
