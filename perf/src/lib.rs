@@ -4,6 +4,7 @@
 //! ports. How, and what the figures mean, is in `docs/performance.md`.
 
 pub mod args;
+pub mod dut;
 mod machine;
 pub mod pipeline;
 pub mod stats;
