@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
-use ze_graph::BATCH_MAX;
+use ze_graph::{BATCH_MAX, RECEIVE_MAX};
 
 use crate::pipeline::routes::{SYNTHETIC_MAX, Source};
 use crate::pipeline::traffic::{Pattern, Sizes};
@@ -79,8 +79,8 @@ pub struct PipelineArgs {
     /// Bytes of a frame with its FCS, 64 to 1518, or `imix` (7 of 64, 4 of 594, 1 of 1518)
     #[arg(long, value_name = "BYTES|imix", default_value = "64")]
     size: Sizes,
-    /// Packets received at once, 16 to the graph's largest batch [default: the largest]
-    #[arg(long, value_name = "N", default_value_t = BATCH_MAX as u16, hide_default_value = true,
+    /// Packets received at once, 16 to the graph's largest batch, 256 [default: what a port gives at once, 128]
+    #[arg(long, value_name = "N", default_value_t = RECEIVE_MAX as u16, hide_default_value = true,
         value_parser = clap::value_parser!(u16).range(16..=BATCH_MAX as i64))]
     batch: u16,
     /// How long each run measures, 0.05 to 600

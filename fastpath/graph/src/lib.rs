@@ -18,7 +18,7 @@ mod reason;
 mod sink;
 mod trace;
 
-pub use batch::{BATCH_MAX, Batch};
+pub use batch::{BATCH_MAX, Batch, RECEIVE_MAX};
 pub use counters::{EXITS_MAX, InterfaceCounters, Law, LoopCounters, NodeCounters, Traffic, WorkerCounters};
 pub use frame::{Arena, CHUNK_BYTES, FRAME_BYTES_MAX, Frame, FramePool, HEADROOM_BYTES, Pages};
 pub use message::{Message, MessageKind};

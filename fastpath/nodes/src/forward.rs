@@ -31,6 +31,33 @@ pub(crate) const UNUSUAL: u16 = flag::L2_GROUP | flag::LINK_LOCAL;
 /// Packets of our own making: of the host stack, or of the fast path.
 pub(crate) const OURS: u16 = flag::INJECTED | flag::GENERATED;
 
+/// The nexthop that the last packet was found to be rewritten for: neighbours in a batch often share it, and what was
+/// looked at once in a batch does not change before its end.
+pub(crate) struct Settled(NexthopId);
+
+impl Settled {
+    /// Nothing is known yet: 0 is no nexthop.
+    #[inline]
+    pub(crate) const fn none() -> Self {
+        Self(NexthopId(0))
+    }
+
+    /// Does this lookup result lead to the same rewrite? Then the packet has its nexthop now.
+    #[inline]
+    pub(crate) const fn leads(&self, meta: &mut Meta, value: u32) -> bool {
+        meta.nexthop = self.0;
+        value == self.0.0 && value != 0 && meta.flags & UNUSUAL == 0
+    }
+
+    /// A packet with this result was found to be rewritten. A group is not noted: it chooses anew for every flow.
+    #[inline]
+    pub(crate) const fn note(&mut self, value: u32) {
+        if let Some(Target::Nexthop(id)) = Target::unpack(value) {
+            self.0 = id;
+        }
+    }
+}
+
 /// Follows what the longest-prefix match gave. `hash` is called only when there is a choice to make.
 #[inline]
 pub(crate) fn follow(

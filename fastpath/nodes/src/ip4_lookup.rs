@@ -11,7 +11,7 @@ use ze_packet::icmp::v4;
 
 use crate::bytes::l3;
 use crate::flow;
-use crate::forward::{self, Refusals, Way};
+use crate::forward::{self, Refusals, Settled, Way};
 
 ze_graph::edges! {
     /// The ways out of `ip4_lookup`.
@@ -28,6 +28,9 @@ ze_graph::edges! {
 #[derive(Debug)]
 pub struct Ip4Lookup {
     hash_seed: u64,
+    // Of one batch; kept here so that no batch has to clear them.
+    destinations: [u32; BATCH_MAX],
+    values: [u32; BATCH_MAX],
 }
 
 /// RFC 1812 §5.2.7.1: net unreachable without a route, host unreachable by a reject route, and code 13.
@@ -43,20 +46,7 @@ impl Ip4Lookup {
     /// The node; `hash_seed` decides which flow takes which member of a group.
     #[must_use]
     pub const fn new(hash_seed: u64) -> Self {
-        Self { hash_seed }
-    }
-
-    fn follow(&self, cx: &Cx<'_>, frame: &mut Frame, value: u32) -> Next {
-        let (meta, chunk) = cx.arena.parts_mut(frame);
-        let way =
-            forward::follow(cx, meta, value, &REFUSALS, |meta| flow::hash4(self.hash_seed, l3(meta, chunk)));
-        match way {
-            Way::Rewrite => Next::Ip4Rewrite,
-            Way::Punt => Next::Punt,
-            Way::Control => Next::Control,
-            Way::IcmpError => Next::IcmpError,
-            Way::Drop => Next::Drop,
-        }
+        Self { hash_seed, destinations: [0; BATCH_MAX], values: [0; BATCH_MAX] }
     }
 
     /// Packets of several VRFs: one by one.
@@ -69,7 +59,7 @@ impl Ip4Lookup {
                 return Next::Drop;
             };
             let value = cx.fib.lpm4(vrf).lookup(meta.destination as u32);
-            self.follow(cx, frame, value)
+            follow(cx, self.hash_seed, frame, value, &mut Settled::none())
         });
     }
 }
@@ -79,16 +69,38 @@ impl Node for Ip4Lookup {
     type Next = Next;
 
     fn process(&mut self, cx: &Cx<'_>, batch: &mut Batch, out: &mut Fanout<'_, Next>) {
-        let mut destinations = [0; BATCH_MAX];
-        let Some(vrf) = gather(cx, batch, &mut destinations).and_then(|vrf| cx.fib.vrf(vrf)) else {
+        let Some(vrf) = gather(cx, batch, &mut self.destinations).and_then(|vrf| cx.fib.vrf(vrf)) else {
             return self.process_mixed(cx, batch, out);
         };
-        let mut values = [0; BATCH_MAX];
         let count = batch.len();
-        if let (Some(addresses), Some(values)) = (destinations.get(..count), values.get_mut(..count)) {
+        if let (Some(addresses), Some(values)) =
+            (self.destinations.get(..count), self.values.get_mut(..count))
+        {
             cx.fib.lpm4(vrf).lookup_batch(addresses, values);
         }
-        batch.each_with(&values, out, |frame, value| self.follow(cx, frame, value));
+        let mut settled = Settled::none();
+        batch.each_with(&self.values, out, |frame, value| {
+            if settled.leads(cx.arena.meta_mut(frame), value) {
+                return Next::Ip4Rewrite;
+            }
+            follow(cx, self.hash_seed, frame, value, &mut settled)
+        });
+    }
+}
+
+#[inline(never)] // once a run of packets with one nexthop: the loop keeps its registers
+fn follow(cx: &Cx<'_>, hash_seed: u64, frame: &mut Frame, value: u32, settled: &mut Settled) -> Next {
+    let (meta, chunk) = cx.arena.parts_mut(frame);
+    let way = forward::follow(cx, meta, value, &REFUSALS, |meta| flow::hash4(hash_seed, l3(meta, chunk)));
+    match way {
+        Way::Rewrite => {
+            settled.note(value);
+            Next::Ip4Rewrite
+        }
+        Way::Punt => Next::Punt,
+        Way::Control => Next::Control,
+        Way::IcmpError => Next::IcmpError,
+        Way::Drop => Next::Drop,
     }
 }
 

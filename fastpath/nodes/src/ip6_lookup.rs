@@ -14,7 +14,7 @@ use ze_packet::{VrfId, ipv6};
 
 use crate::bytes::l3;
 use crate::flow;
-use crate::forward::{self, OURS, Refusals, Way};
+use crate::forward::{self, OURS, Refusals, Settled, Way};
 
 ze_graph::edges! {
     /// The ways out of `ip6_lookup`.
@@ -31,6 +31,9 @@ ze_graph::edges! {
 #[derive(Debug)]
 pub struct Ip6Lookup {
     hash_seed: u64,
+    // Of one batch; kept here so that no batch has to clear them.
+    destinations: [u128; BATCH_MAX],
+    values: [u32; BATCH_MAX],
 }
 
 /// RFC 4443 §3.1.
@@ -46,17 +49,7 @@ impl Ip6Lookup {
     /// The node; `hash_seed` decides which flow takes which member of a group.
     #[must_use]
     pub const fn new(hash_seed: u64) -> Self {
-        Self { hash_seed }
-    }
-
-    fn follow(&self, cx: &Cx<'_>, frame: &mut Frame, value: u32) -> Next {
-        let (meta, chunk) = cx.arena.parts_mut(frame);
-        if meta.has(flag::LINK_LOCAL) && ipv6::is_link_local(meta.destination) {
-            return exit(on_link(cx, meta));
-        }
-        let way =
-            forward::follow(cx, meta, value, &REFUSALS, |meta| flow::hash6(self.hash_seed, l3(meta, chunk)));
-        exit(way)
+        Self { hash_seed, destinations: [0; BATCH_MAX], values: [0; BATCH_MAX] }
     }
 
     /// Packets of several VRFs: one by one.
@@ -69,7 +62,7 @@ impl Ip6Lookup {
                 return Next::Drop;
             };
             let value = cx.fib.lpm6(vrf).lookup(meta.destination);
-            self.follow(cx, frame, value)
+            follow(cx, self.hash_seed, frame, value, &mut Settled::none())
         });
     }
 }
@@ -79,17 +72,36 @@ impl Node for Ip6Lookup {
     type Next = Next;
 
     fn process(&mut self, cx: &Cx<'_>, batch: &mut Batch, out: &mut Fanout<'_, Next>) {
-        let mut destinations = [0; BATCH_MAX];
-        let Some(vrf) = gather(cx, batch, &mut destinations).and_then(|vrf| cx.fib.vrf(vrf)) else {
+        let Some(vrf) = gather(cx, batch, &mut self.destinations).and_then(|vrf| cx.fib.vrf(vrf)) else {
             return self.process_mixed(cx, batch, out);
         };
-        let mut values = [0; BATCH_MAX];
         let count = batch.len();
-        if let (Some(addresses), Some(values)) = (destinations.get(..count), values.get_mut(..count)) {
+        if let (Some(addresses), Some(values)) =
+            (self.destinations.get(..count), self.values.get_mut(..count))
+        {
             cx.fib.lpm6(vrf).lookup_batch(addresses, values);
         }
-        batch.each_with(&values, out, |frame, value| self.follow(cx, frame, value));
+        let mut settled = Settled::none();
+        batch.each_with(&self.values, out, |frame, value| {
+            if settled.leads(cx.arena.meta_mut(frame), value) {
+                return Next::Ip6Rewrite;
+            }
+            follow(cx, self.hash_seed, frame, value, &mut settled)
+        });
     }
+}
+
+#[inline(never)] // once a run of packets with one nexthop: the loop keeps its registers
+fn follow(cx: &Cx<'_>, hash_seed: u64, frame: &mut Frame, value: u32, settled: &mut Settled) -> Next {
+    let (meta, chunk) = cx.arena.parts_mut(frame);
+    if meta.has(flag::LINK_LOCAL) && ipv6::is_link_local(meta.destination) {
+        return exit(on_link(cx, meta));
+    }
+    let way = forward::follow(cx, meta, value, &REFUSALS, |meta| flow::hash6(hash_seed, l3(meta, chunk)));
+    if way == Way::Rewrite {
+        settled.note(value);
+    }
+    exit(way)
 }
 
 #[inline]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::net::xdp::{XdpDesc, XdpDescOptions};
-use ze_graph::{Arena, Batch, CHUNK_BYTES, Frame, FramePool, Port, QueueStats};
+use ze_graph::{Arena, Batch, CHUNK_BYTES, Frame, FramePool, Port, QueueStats, RECEIVE_MAX};
 use ze_packet::PortId;
 
 use crate::health::LastError;
@@ -142,7 +142,7 @@ impl Port for XskQueue {
     }
 
     fn receive(&mut self, arena: &Arena, batch: &mut Batch) -> usize {
-        let wanted = batch.room() as u32;
+        let wanted = batch.room().min(RECEIVE_MAX) as u32;
         let count = self.rings.receive.ready(wanted).min(wanted);
         if count == 0 {
             return 0;

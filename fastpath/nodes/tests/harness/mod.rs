@@ -44,7 +44,7 @@ impl Default for Options {
             destination_rate_pps: 1_000_000,
             destination_burst: 1_000_000,
         };
-        Self { frames: 256, queue: 256, icmp, punt: PuntRates::default() }
+        Self { frames: 2 * BATCH_MAX as u32, queue: 256, icmp, punt: PuntRates::default() }
     }
 }
 

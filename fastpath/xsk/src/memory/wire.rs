@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ze_graph::{Arena, Batch, FRAME_BYTES_MAX, Frame, FramePool, HEADROOM_BYTES, Port, QueueStats};
+use ze_graph::{
+    Arena, Batch, FRAME_BYTES_MAX, Frame, FramePool, HEADROOM_BYTES, Port, QueueStats, RECEIVE_MAX,
+};
 use ze_packet::PortId;
 
 /// A port in memory. Behaves as an AF_XDP queue pair does, rings, fill and completion included, and does not allocate
@@ -79,7 +81,7 @@ impl Port for MemoryPort {
     fn receive(&mut self, arena: &Arena, batch: &mut Batch) -> usize {
         let mut wire = lock(&self.wire);
         let mut count = 0;
-        while batch.room() > 0 && !self.fill.is_empty() {
+        while batch.room() > 0 && count < RECEIVE_MAX && !self.fill.is_empty() {
             let Some(packet) = wire.to_port.front() else { break };
             let Some(mut frame) = self.fill.pop_front() else { break };
             let len = packet.len();
@@ -94,8 +96,8 @@ impl Port for MemoryPort {
                 break;
             }
         }
-        self.stats.rx_packets.add(count);
-        count as usize
+        self.stats.rx_packets.add(count as u64);
+        count
     }
 
     fn transmit(&mut self, arena: &Arena, queue: &mut Vec<Frame>) -> usize {
