@@ -44,7 +44,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 async fn start(args: &Args, kept: HashMap<String, OwnedFd>) -> Result<Ended> {
-    let tcp = server::tls(args)?;
+    let tcp = server::tcp(args).await?;
     let mut warnings = Vec::new();
     let (arena, mut frames) = memory(args, &mut warnings)?;
     if !ze_redirect::kernel_btf_present() {
@@ -88,7 +88,7 @@ fn memory(args: &Args, warnings: &mut Vec<String>) -> Result<(Arc<Arena>, Vec<Fr
         let pages = (arena.len_bytes() as u64).div_ceil(2 << 20);
         let text = format!(
             "No huge pages are free, so packet memory is on plain pages (slower by TLB misses). \
-             To change that: sysctl vm.nr_hugepages={pages}, then restart ze-fastpath."
+             To change that: raise vm.nr_hugepages by {pages}, then restart ze-fastpath."
         );
         warn!("{text}");
         warnings.push(text);

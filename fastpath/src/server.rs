@@ -5,8 +5,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::info;
 use ze_proto::endpoint::MESSAGE_BYTES_MAX;
@@ -62,11 +63,17 @@ fn group_id(named: Option<&str>) -> Result<Option<u32>> {
     }
 }
 
-/// TLS for the TCP listener.
+/// The TCP listener and its TLS.
+pub struct Tcp {
+    listener: TcpListener,
+    server: Server,
+}
+
+/// Listens on TCP, if that is wanted.
 ///
 /// # Errors
-/// When a file can not be read.
-pub fn tls(args: &Args) -> Result<Option<(std::net::SocketAddr, ServerTlsConfig)>> {
+/// When a file can not be read or used, or the address can not be listened on.
+pub async fn tcp(args: &Args) -> Result<Option<Tcp>> {
     let Some(address) = args.listen else { return Ok(None) };
     let read = |path: &Option<PathBuf>, what: &str| -> Result<Vec<u8>> {
         let path = path.as_ref().with_context(|| format!("{what} is missing"))?;
@@ -76,7 +83,11 @@ pub fn tls(args: &Args) -> Result<Option<(std::net::SocketAddr, ServerTlsConfig)
     let authority = Certificate::from_pem(read(&args.tls_client_ca, "--tls-client-ca")?);
     let config =
         ServerTlsConfig::new().identity(identity).client_ca_root(authority).client_auth_optional(false);
-    Ok(Some((address, config)))
+    let server = Server::builder()
+        .tls_config(config)
+        .context("--tls-cert, --tls-key or --tls-client-ca is not what it should be")?;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    Ok(Some(Tcp { listener, server }))
 }
 
 /// Serves the API until `stop` completes.
@@ -86,7 +97,7 @@ pub fn tls(args: &Args) -> Result<Option<(std::net::SocketAddr, ServerTlsConfig)
 pub async fn serve(
     api: Api,
     socket: Socket,
-    tcp: Option<(std::net::SocketAddr, ServerTlsConfig)>,
+    tcp: Option<Tcp>,
     stop: impl Future<Output = ()> + Clone + Send,
 ) -> Result<()> {
     let service = || DataplaneServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
@@ -95,9 +106,12 @@ pub async fn serve(
         .add_service(service())
         .serve_with_incoming_shutdown(UnixListenerStream::new(socket.listener), stop.clone());
     let tcp = async {
-        let Some((address, config)) = tcp else { return Ok(()) };
-        info!(%address, "the API listens with mutual TLS");
-        Server::builder().tls_config(config)?.add_service(service()).serve_with_shutdown(address, stop).await
+        let Some(Tcp { listener, mut server }) = tcp else { return Ok(()) };
+        info!(address = ?listener.local_addr(), "the API listens with mutual TLS");
+        server
+            .add_service(service())
+            .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
+            .await
     };
     let result = tokio::try_join!(unix, tcp);
     let _ = fs::remove_file(&socket.path);

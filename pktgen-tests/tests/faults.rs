@@ -1,5 +1,9 @@
 //! What may go wrong, done on purpose: each test fails when the behaviour it asks for is taken out.
 
+#[path = "faults/machine.rs"]
+mod machine;
+#[path = "faults/remote_api.rs"]
+mod remote_api;
 #[path = "faults/router.rs"]
 mod router;
 
@@ -11,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use router::{CONFIG, Hosts, LAN_HOST, PATIENCE, Plan, Router, WAN_HOST, cable, ip};
 use ze_pktgen::daemons::{Binaries, Fastpath, FastpathOptions, Slowpath};
-use ze_pktgen::lab::{Lab, PingOptions, ping, wait_until};
+use ze_pktgen::lab::{Lab, Namespace, PingOptions, ping, wait_until};
 use ze_pktgen::require_lab_with_xdp;
 use ze_proto::v1::LinkState;
 
@@ -204,25 +208,6 @@ fn every_queue_is_bound_and_shared_out_among_the_workers() -> Result<()> {
 }
 
 #[test]
-fn packet_memory_is_on_huge_pages_where_there_are_some_and_says_which() -> Result<()> {
-    require_lab_with_xdp!();
-    let arguments = vec!["--no-huge-pages".into()];
-    let fastpath = FastpathOptions { arguments, ..FastpathOptions::default() };
-    let plain = Router::start_with("nohuge", Plan { fastpath, ..Plan::default() })?;
-    ensure!(plain.fastpath.client()?.info()?.umem_pages == "plain pages");
-    drop(plain);
-    let meminfo = std::fs::read_to_string("/proc/meminfo")?;
-    let free = meminfo.lines().find_map(|l| l.strip_prefix("HugePages_Free:")).unwrap_or("0").trim();
-    let router = Router::start("maybehuge")?;
-    let info = router.fastpath.client()?.info()?;
-    if free == "0" {
-        ensure!(info.umem_pages == "plain pages", "{info:?}");
-        ensure!(info.warnings.iter().any(|w| w.contains("vm.nr_hugepages")), "{info:?}");
-    }
-    Ok(())
-}
-
-#[test]
 fn without_kernel_btf_it_works_and_says_that_it_does_not_need_it() -> Result<()> {
     require_lab_with_xdp!();
     let hosts = Hosts::build("nobtf", Plan::default())?;
@@ -243,7 +228,10 @@ fn without_kernel_btf_it_works_and_says_that_it_does_not_need_it() -> Result<()>
 
 /// Runs `ze-fastpath` to its end, which must come at once and be a failure; returns what it said.
 fn refusal(lab: &Lab, command: Command) -> Result<String> {
-    let namespace = lab.namespace("refused")?;
+    refusal_in(&lab.namespace("refused")?, command)
+}
+
+fn refusal_in(namespace: &Namespace, command: Command) -> Result<String> {
     let mut process = namespace.spawn("refused", command)?;
     let status = process.wait(PATIENCE)?;
     ensure!(!status.success(), "it ended with {status}\n{}", process.log());

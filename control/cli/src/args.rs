@@ -1,11 +1,14 @@
 //! The command line.
 
+use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ze_proto::endpoint::DEFAULT_SOCKET;
+use ze_proto::endpoint::{Address, DEFAULT_SOCKET, Tcp};
+
+use crate::error::Error;
 
 /// ze: operates the Ze router.
 #[derive(Debug, Parser)]
@@ -45,6 +48,18 @@ pub struct Global {
     /// Unix socket of ze-fastpath
     #[arg(long, global = true, env = "ZE_SOCKET", value_name = "PATH", default_value = DEFAULT_SOCKET)]
     pub socket: PathBuf,
+    /// Reach ze-fastpath over TCP instead, with certificates: needs the three TLS options
+    #[arg(id = "remote", long = "address", global = true, env = "ZE_ADDRESS", value_name = "HOST:PORT")]
+    pub remote: Option<String>,
+    /// Authority of the daemon's certificate, PEM
+    #[arg(long, global = true, env = "ZE_TLS_CA", value_name = "FILE", hide_env_values = true)]
+    pub tls_ca: Option<PathBuf>,
+    /// Our certificate, PEM
+    #[arg(long, global = true, env = "ZE_TLS_CERT", value_name = "FILE", hide_env_values = true)]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, global = true, env = "ZE_TLS_KEY", value_name = "FILE", hide_env_values = true)]
+    pub tls_key: Option<PathBuf>,
     /// Form of the output: table, or json, which is stable for scripts, errors included
     #[arg(
         short,
@@ -66,6 +81,26 @@ pub struct Global {
         hide_possible_values = true
     )]
     pub color: Color,
+}
+
+impl Global {
+    /// Where the daemon is.
+    ///
+    /// # Errors
+    /// When a TLS option is missing or names a file that can not be read.
+    pub fn daemon(&self) -> Result<Address, Error> {
+        let Some(address) = &self.remote else {
+            return Ok(Address::Socket(self.socket.clone()));
+        };
+        let read = |file: &Option<PathBuf>, option: &str| {
+            let path = file.as_ref().ok_or_else(|| Error::Usage(format!("--address needs {option} too")))?;
+            fs::read(path).map_err(|e| Error::new(format!("cannot read {}: {e}", path.display()), ""))
+        };
+        let authority = read(&self.tls_ca, "--tls-ca")?;
+        let certificate = read(&self.tls_cert, "--tls-cert")?;
+        let key = read(&self.tls_key, "--tls-key")?;
+        Ok(Address::Tcp(Box::new(Tcp { address: address.clone(), authority, certificate, key })))
+    }
 }
 
 /// Form of the output.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User};
 use tonic::transport::Channel;
-use ze_proto::endpoint;
+use ze_proto::endpoint::Address;
 use ze_proto::v1::dataplane_client::DataplaneClient;
 
 use crate::error::Error;
@@ -23,11 +23,11 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When nobody answers; says why and what to do.
-pub async fn connect(socket: &Path) -> Result<Client, Error> {
-    match tokio::time::timeout(PATIENCE, endpoint::connect(socket)).await {
+pub async fn connect(daemon: &Address) -> Result<Client, Error> {
+    match tokio::time::timeout(PATIENCE, daemon.connect()).await {
         Ok(Ok(client)) => Ok(client),
-        Ok(Err(error)) => Err(explain(socket, &error)),
-        Err(_) => Err(silent(socket)),
+        Ok(Err(error)) => Err(explain(daemon, &error)),
+        Err(_) => Err(silent(daemon)),
     }
 }
 
@@ -44,14 +44,34 @@ pub async fn answer<T>(
     }
 }
 
-fn silent(socket: &Path) -> Error {
+fn silent(daemon: &Address) -> Error {
     Error::new(
-        format!("ze-fastpath accepts at {} but does not answer", socket.display()),
+        format!("ze-fastpath accepts at {daemon} but does not answer"),
         "Is it overloaded or stopped? `ps -o stat,cmd -C ze-fastpath` shows its state.",
     )
 }
 
-fn explain(socket: &Path, error: &tonic::transport::Error) -> Error {
+fn explain(daemon: &Address, error: &tonic::transport::Error) -> Error {
+    match daemon {
+        Address::Socket(path) => explain_socket(path, error),
+        Address::Tcp(tcp) => explain_tcp(&tcp.address, error),
+    }
+}
+
+/// Over TCP the innermost cause says it: refused, no such host, or what is wrong with a certificate.
+fn explain_tcp(address: &str, error: &tonic::transport::Error) -> Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Error::new(
+        format!("ze-fastpath does not answer at {address}: {cause}"),
+        "Does it run with --listen there? Its certificate must be for this host and come from --tls-ca; ours must \
+         come from its --tls-client-ca.",
+    )
+}
+
+fn explain_socket(socket: &Path, error: &tonic::transport::Error) -> Error {
     let at = socket.display();
     let Some(system) = system_error(error) else {
         return Error::new(format!("{at} does not speak the language of ze-fastpath: {error}"), "");

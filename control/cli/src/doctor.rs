@@ -12,6 +12,7 @@ mod tests;
 use std::path::Path;
 
 use serde::Serialize;
+use ze_proto::endpoint::Address;
 
 use crate::args::DoctorArgs;
 use crate::client;
@@ -83,8 +84,8 @@ struct Report {
 ///
 /// # Errors
 /// When nobody reads any more. A daemon that does not answer is a finding.
-pub async fn run(socket: &Path, args: DoctorArgs, out: &mut Output) -> Result<bool, Error> {
-    let dataplane = match client::connect(socket).await {
+pub async fn run(daemon: &Address, args: DoctorArgs, out: &mut Output) -> Result<bool, Error> {
+    let dataplane = match client::connect(daemon).await {
         Ok(client) => Dataplane::ask(client).await,
         Err(error) => Err(error),
     };
@@ -95,9 +96,11 @@ pub async fn run(socket: &Path, args: DoctorArgs, out: &mut Output) -> Result<bo
         Ok(dataplane) => {
             findings.push(Finding::ok(
                 "daemon",
-                format!("ze-fastpath {} answers at {}.", clean(&dataplane.info.version), socket.display()),
+                format!("ze-fastpath {} answers at {daemon}.", clean(&dataplane.info.version)),
             ));
-            findings.extend(machine::socket_findings(socket));
+            if let Address::Socket(path) = daemon {
+                findings.extend(machine::socket_findings(path));
+            }
             findings.extend(machine.findings(Some(&dataplane.info)));
             findings.extend(dataplane.findings());
             findings.extend(offloads::findings(&dataplane.stats.ports, machine.same_network));

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use serde_json::json;
+use ze_proto::endpoint::Address;
 use ze_proto::v1::FlushNeighborsRequest;
 use ze_tui::units::plural;
 
@@ -45,18 +46,18 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<ExitCode, Error> {
-    let socket = &cli.global.socket;
+    let daemon = &cli.global.daemon()?;
     let mut out = Output::new(&cli.global);
     match cli.command {
         Command::Show(args) => match &args.what {
-            Show::Trace(trace) if args.watch.is_none() => trace::run(socket, trace, &mut out).await?,
-            _ => show::run(socket, &args, &mut out).await?,
+            Show::Trace(trace) if args.watch.is_none() => trace::run(daemon, trace, &mut out).await?,
+            _ => show::run(daemon, &args, &mut out).await?,
         },
-        Command::Trace(args) => trace::run(socket, &args, &mut out).await?,
-        Command::Clear(args) => clear(socket, args.what, &mut out).await?,
-        Command::Top(args) => top::run(socket, &args, &mut out).await?,
+        Command::Trace(args) => trace::run(daemon, &args, &mut out).await?,
+        Command::Clear(args) => clear(daemon, args.what, &mut out).await?,
+        Command::Top(args) => top::run(daemon, &args, &mut out).await?,
         Command::Doctor(args) => {
-            let well = doctor::run(socket, args, &mut out).await?;
+            let well = doctor::run(daemon, args, &mut out).await?;
             return Ok(ExitCode::from(u8::from(!well)));
         }
         // Handled before there was a runtime.
@@ -83,9 +84,9 @@ fn demo(args: &DemoArgs, json: bool) -> ExitCode {
     })
 }
 
-async fn clear(socket: &std::path::Path, what: Clear, out: &mut Output) -> Result<(), Error> {
+async fn clear(daemon: &Address, what: Clear, out: &mut Output) -> Result<(), Error> {
     let Clear::Neighbors { address, interface } = what;
-    let mut client = client::connect(socket).await?;
+    let mut client = client::connect(daemon).await?;
     let request = FlushNeighborsRequest {
         interface: interface.unwrap_or_default(),
         address: address.map(ze_proto::address::to_bytes).unwrap_or_default(),

@@ -11,9 +11,9 @@ mod version;
 mod vrfs;
 mod workers;
 
-use std::path::Path;
 use std::time::Duration;
 
+use ze_proto::endpoint::Address;
 use ze_proto::v1::{
     GetInfoRequest, GetStatsRequest, ListInterfacesRequest, ListNeighborsRequest, ListPortsRequest,
     ListVrfsRequest, LookupRouteRequest, Stats,
@@ -32,8 +32,8 @@ const GLANCE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When the daemon does not answer or refuses.
-pub async fn run(socket: &Path, args: &ShowArgs, out: &mut Output) -> Result<(), Error> {
-    let mut asking = Asking { client: client::connect(socket).await?, previous: None, paint: out.paint };
+pub async fn run(daemon: &Address, args: &ShowArgs, out: &mut Output) -> Result<(), Error> {
+    let mut asking = Asking { client: client::connect(daemon).await?, previous: None, paint: out.paint };
     let Some(interval) = args.watch else {
         if let Show::Routes(routes) = &args.what {
             return routes::stream(&mut asking.client, routes, out).await;

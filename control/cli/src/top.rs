@@ -1,8 +1,8 @@
 //! `ze top`: the live screen, one page of it, or its figures as JSON.
 
 use std::io::IsTerminal;
-use std::path::Path;
 
+use ze_proto::endpoint::Address;
 use ze_proto::v1::{Stats, WatchStatsRequest};
 use ze_tui::rates::Rates;
 use ze_tui::theme::Theme;
@@ -20,19 +20,19 @@ const PAGE: (u16, u16) = (100, 40);
 ///
 /// # Errors
 /// When there is no terminal, or the daemon does not answer where it must.
-pub async fn run(socket: &Path, args: &TopArgs, out: &mut Output) -> Result<(), Error> {
+pub async fn run(daemon: &Address, args: &TopArgs, out: &mut Output) -> Result<(), Error> {
     if out.format == Format::Json {
-        return figures(socket, args, out).await;
+        return figures(daemon, args, out).await;
     }
     let options = Options {
-        socket: socket.to_owned(),
+        daemon: daemon.clone(),
         interval: args.interval,
         view: view(args.view),
         theme: Theme { color: out.paint.on },
     };
     if args.once {
         // A clear message when nobody is there; the feed behind the page would only say why in a word.
-        drop(client::connect(socket).await?);
+        drop(client::connect(daemon).await?);
         let (width, height) = size();
         let page = ze_tui::once(options, width, height).await.map_err(|reason| Error::new(reason, ""))?;
         out.text(&page)?;
@@ -50,8 +50,8 @@ pub async fn run(socket: &Path, args: &TopArgs, out: &mut Output) -> Result<(), 
 }
 
 /// Rates as one document a line; one only with `--once`.
-async fn figures(socket: &Path, args: &TopArgs, out: &mut Output) -> Result<(), Error> {
-    let mut client = client::connect(socket).await?;
+async fn figures(daemon: &Address, args: &TopArgs, out: &mut Output) -> Result<(), Error> {
+    let mut client = client::connect(daemon).await?;
     let interval_ms = u32::try_from(args.interval.as_millis()).unwrap_or(u32::MAX);
     let mut samples = answer(client.watch_stats(WatchStatsRequest { interval_ms })).await?;
     let mut older: Option<Stats> = None;

@@ -4,12 +4,12 @@ mod render;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tonic::Streaming;
 use ze_acl::Filter;
+use ze_proto::endpoint::Address;
 use ze_proto::v1::{TraceEvent, TraceRequest};
 use ze_tui::units;
 
@@ -47,11 +47,11 @@ struct Step<'a> {
 ///
 /// # Errors
 /// When the filter is wrong, or the daemon refuses or goes.
-pub async fn run(socket: &Path, args: &TraceArgs, out: &mut Output) -> Result<(), Error> {
+pub async fn run(daemon: &Address, args: &TraceArgs, out: &mut Output) -> Result<(), Error> {
     let words = args.filter.join(" ");
     // The daemon says the same, but only when there is one.
     words.parse::<Filter>().map_err(|error| Error::Usage(format!("filter: {error}")))?;
-    let mut client = client::connect(socket).await?;
+    let mut client = client::connect(daemon).await?;
     let timeout_ms = u32::try_from(args.timeout.as_millis()).unwrap_or(u32::MAX);
     let request = TraceRequest { filter: words, packets: args.count, timeout_ms };
     let events = answer(client.trace(request)).await?;

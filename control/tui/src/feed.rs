@@ -1,10 +1,9 @@
 //! Samples from the daemon, for as long as somebody wants them: connects again by itself.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use ze_proto::endpoint;
+use ze_proto::endpoint::Address;
 use ze_proto::v1::{GetInfoRequest, Info, Stats, WatchStatsRequest};
 
 /// Between two attempts to connect.
@@ -24,11 +23,11 @@ pub enum Update {
 }
 
 /// Sends updates until nobody listens. A change of `interval` takes effect at once.
-pub async fn feed(socket: PathBuf, mut interval: watch::Receiver<Duration>, updates: mpsc::Sender<Update>) {
+pub async fn feed(daemon: Address, mut interval: watch::Receiver<Duration>, updates: mpsc::Sender<Update>) {
     loop {
         let wanted = *interval.borrow_and_update();
         let reason = tokio::select! {
-            ended = stream(&socket, wanted, &updates) => ended,
+            ended = stream(&daemon, wanted, &updates) => ended,
             changed = interval.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return,
@@ -45,20 +44,19 @@ pub async fn feed(socket: PathBuf, mut interval: watch::Receiver<Duration>, upda
 }
 
 /// One connection; returns why it ended.
-async fn stream(socket: &std::path::Path, interval: Duration, updates: &mpsc::Sender<Update>) -> String {
-    match connected(socket, interval, updates).await {
+async fn stream(daemon: &Address, interval: Duration, updates: &mpsc::Sender<Update>) -> String {
+    match connected(daemon, interval, updates).await {
         Ok(()) => "it closed the stream".to_owned(),
         Err(reason) => reason,
     }
 }
 
 async fn connected(
-    socket: &std::path::Path,
+    daemon: &Address,
     interval: Duration,
     updates: &mpsc::Sender<Update>,
 ) -> Result<(), String> {
-    let mut client =
-        patiently(PATIENCE, endpoint::connect(socket)).await?.map_err(|error| root_cause(&error))?;
+    let mut client = patiently(PATIENCE, daemon.connect()).await?.map_err(|error| root_cause(&error))?;
     let info =
         patiently(PATIENCE, client.get_info(GetInfoRequest {})).await?.map_err(|s| s.message().to_owned())?;
     if updates.send(Update::Info(Box::new(info.into_inner()))).await.is_err() {

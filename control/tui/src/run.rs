@@ -1,7 +1,6 @@
 //! Drives the screen on a terminal, or once on paper.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use crossterm::event::{self, Event};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use tokio::sync::{mpsc, watch};
+use ze_proto::endpoint::Address;
 
 use crate::app::{Action, App, View};
 use crate::feed::{self, Update};
@@ -26,8 +26,8 @@ const QUEUE_MAX: usize = 64;
 /// What `run` and `once` are told.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The daemon's socket.
-    pub socket: PathBuf,
+    /// Where the daemon is.
+    pub daemon: Address,
     /// Time between samples.
     pub interval: Duration,
     /// What is shown at first.
@@ -43,7 +43,7 @@ pub struct Options {
 pub async fn run(options: Options) -> io::Result<()> {
     let (interval, wanted) = watch::channel(options.interval);
     let (updates, mut news) = mpsc::channel(QUEUE_MAX);
-    let feed = tokio::spawn(feed::feed(options.socket, wanted, updates));
+    let feed = tokio::spawn(feed::feed(options.daemon, wanted, updates));
     // Sets a panic hook, too, that restores the terminal before the message is written.
     let mut terminal = ratatui::try_init()?;
     let _restored = Restore;
@@ -79,7 +79,7 @@ pub async fn run(options: Options) -> io::Result<()> {
 pub async fn once(options: Options, width: u16, height: u16) -> Result<String, String> {
     let (_interval, wanted) = watch::channel(options.interval);
     let (updates, mut news) = mpsc::channel(QUEUE_MAX);
-    let feed = tokio::spawn(feed::feed(options.socket, wanted, updates));
+    let feed = tokio::spawn(feed::feed(options.daemon, wanted, updates));
     let mut app = App::new(options.view, options.interval);
     app.interactive = false;
     while app.shown.as_ref().is_none_or(|shown| shown.rates.is_none()) {
