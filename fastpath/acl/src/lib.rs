@@ -5,7 +5,7 @@
 //! are another structure and will stand beside it.
 //!
 //! The text form: `host 10.0.0.1 and tcp and port 179`, words joined by `and`, each at most once:
-//! `ip`, `ip6`, `arp`, `tcp`, `udp`, `icmp`, `proto N`, `src PREFIX`, `dst PREFIX`, `host PREFIX`, `sport N`,
+//! `ip`, `ip6`, `arp`, `tcp`, `udp`, `icmp`, `icmp6`, `proto N`, `src PREFIX`, `dst PREFIX`, `host PREFIX`, `sport N`,
 //! `dport N`, `port N`, `vlan N`. The empty text matches everything.
 
 mod filter;

@@ -14,7 +14,7 @@ use crate::Filter;
 pub enum ParseError {
     /// Not a word of the language.
     #[error(
-        "'{0}' is no filter word (ip, ip6, arp, tcp, udp, icmp, proto, src, dst, host, sport, dport, port, vlan)"
+        "'{0}' is no filter word (ip, ip6, arp, tcp, udp, icmp, icmp6, proto, src, dst, host, sport, dport, port, vlan)"
     )]
     Word(String),
     /// A word needs a value and none follows.
