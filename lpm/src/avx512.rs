@@ -1,14 +1,18 @@
 //! Many lookups at once with AVX-512: eight in a register, eight registers in step.
 //!
-//! The same walk as in [`crate::batch`], without a branch in a step. Where a run is smaller than a word it
-//! is shifted into the place that a direct answer has, so that a finished lookup and an unfinished one
-//! are both just entries.
+//! The same walk as in [`crate::batch`]: branches first, a handful of instructions a step, until no lookup is at one;
+//! then the leaves, once. One step that could do either would be twice as long, and IPv6 takes five.
 //!
-//! The arithmetic is vector code; the loads are not. Eight atomic loads, put together in a register, took
-//! IPv6 from 220 to 300 million lookups a second where a gather instruction was used before, and IPv4
-//! from 829 to 820 (1,024 destinations, so without waiting for memory; AMD Zen 5, whose gathers are
-//! microcode). They also leave no question whether a gather may tear an entry or what it means in the
-//! language's memory model.
+//! The arithmetic is vector code; the loads are [`quad`]s. On AMD Zen 5, whose gathers are microcode, million
+//! lookups a second, IPv4 and IPv6, covered, on a busy machine:
+//!
+//! | one step for all, loads put together by the compiler | 347 | 181 |
+//! |---|---|---|
+//! | branches, then leaves; the same loads | 522 | 149 |
+//! | …; gather instructions | 418 | 250 |
+//! | …; quads | 615 | 289 |
+//!
+//! Eight loads also leave no question whether a gather may tear an entry.
 #![expect(
     unsafe_code,
     reason = "the room for vector loads and stores, and for loads whose bounds the table itself keeps"
@@ -16,25 +20,29 @@
 
 use std::{
     arch::x86_64::{
-        __m512i, __mmask8, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi64, _mm512_and_si512,
-        _mm512_cmpeq_epi64_mask, _mm512_cvtepi64_epi32, _mm512_cvtepu32_epi64, _mm512_loadu_si512,
-        _mm512_mask_mov_epi64, _mm512_maskz_mov_epi64, _mm512_or_si512, _mm512_permutex2var_epi64,
-        _mm512_permutexvar_epi64, _mm512_popcnt_epi64, _mm512_set1_epi64, _mm512_setr_epi64,
-        _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srli_epi64, _mm512_srlv_epi64,
-        _mm512_storeu_si512, _mm512_sub_epi64, _mm512_test_epi64_mask,
+        __m512i, __mmask8, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256,
+        _mm256_storeu_si256, _mm512_add_epi64, _mm512_and_si512, _mm512_castsi256_si512,
+        _mm512_cmpeq_epi64_mask, _mm512_cvtepi64_epi32, _mm512_cvtepu32_epi64, _mm512_inserti64x4,
+        _mm512_loadu_si512, _mm512_mask_mov_epi64, _mm512_mask_slli_epi64, _mm512_maskz_cvtepi64_epi32,
+        _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_popcnt_epi64, _mm512_set1_epi64,
+        _mm512_setr_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srli_epi64,
+        _mm512_srlv_epi64, _mm512_sub_epi64, _mm512_test_epi64_mask, _mm512_xor_si512,
     },
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::AtomicU64,
 };
 
 use crate::{
     batch::STEPS_MAX,
-    entry::{BASE_SHIFT, DOWN_SHIFTS, KIND_MASK, KIND_SHIFT, UP_SHIFTS},
+    entry::{BASE_SHIFT, BRANCH, LEAF},
     family::{Family, STRIDE, V4, V6, V6_GLOBAL, V6_OUTER},
+    quad,
     view::View,
 };
 
 /// Lookups in a register.
 const LANES: usize = 8;
+/// All of them.
+const ALL: __mmask8 = 0xff;
 /// Registers in step.
 const GROUPS: usize = 8;
 /// Lookups in step.
@@ -93,10 +101,10 @@ fn stage4(view: &View<'_, V4>, addrs: &[u32; STAGE], values: &mut [u32; STAGE]) 
         let index = _mm512_srlv_epi64(addrs, index_shift);
         rests[group] = _mm512_sllv_epi64(addrs, rest_shift);
         // SAFETY: a root of that many bits is in the table.
-        entries[group] = unsafe { load(view.words, index) };
+        entries[group] = unsafe { load(view.words, ALL, index) };
     }
-    walk(view.words, &mut entries, &mut rests);
-    store(&entries, values);
+    follow_branches(view.words, &mut entries, &mut rests);
+    finish(view.words, &entries, &rests, values);
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq")]
@@ -108,13 +116,13 @@ fn stage6(view: &View<'_, V6>, addrs: &[u128; STAGE], values: &mut [u32; STAGE])
         let (index, rest) = root6(view.root_level, &groups[group]);
         rests[group] = rest;
         // SAFETY: `root6` gives an index into the root of the table.
-        entries[group] = unsafe { load(view.words, index) };
+        entries[group] = unsafe { load(view.words, ALL, index) };
     }
-    let open = walk(view.words, &mut entries, &mut rests);
-    store(&entries, values);
+    let open = follow_branches(view.words, &mut entries, &mut rests);
+    finish(view.words, &entries, &rests, values);
     if open {
         // Deeper than 64 bits below the root, which is beyond all but host routes: one by one.
-        finish6(view, &entries, addrs, values);
+        one_by_one(view, &entries, addrs, values);
     }
 }
 
@@ -138,87 +146,96 @@ fn root6(root_level: u8, addrs: &[u128; LANES]) -> (__m512i, __m512i) {
     (_mm512_mask_mov_epi64(top, inner, place), _mm512_or_si512(rest_high, rest_low))
 }
 
-/// Takes all lookups to their end, or `STEPS_MAX` steps; says whether one is still open then.
+/// Takes lookups on until none is at a branch, or `STEPS_MAX` steps; says whether one still is.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq")]
-fn walk(words: &[AtomicU64], entries: &mut [__m512i; GROUPS], rests: &mut [__m512i; GROUPS]) -> bool {
+fn follow_branches(
+    words: &[AtomicU64],
+    entries: &mut [__m512i; GROUPS],
+    rests: &mut [__m512i; GROUPS],
+) -> bool {
     for _ in 0..STEPS_MAX {
         let mut any = 0;
         for group in 0..GROUPS {
-            let open = open_lanes(entries[group]);
+            let open = at_branch(entries[group]);
             any |= open;
             if open == 0 {
                 continue; // predictable: nearly all lookups of a table take about as many steps
             }
-            entries[group] = step(words, entries[group], rests[group], open);
-            rests[group] = _mm512_slli_epi64::<5>(rests[group]);
+            let index = _mm512_add_epi64(base(entries[group]), run(entries[group], rests[group]));
+            // SAFETY: a branch leads to words of the table, see `Entry`; the index of the others is 0.
+            let next = unsafe { load(words, open, index) };
+            entries[group] = _mm512_mask_mov_epi64(entries[group], open, next);
+            rests[group] = _mm512_mask_slli_epi64::<{ STRIDE as u32 }>(rests[group], open, rests[group]);
         }
         if any == 0 {
             return false;
         }
     }
-    entries.iter().any(|&entries| open_lanes(entries) != 0)
+    entries.iter().any(|&entries| at_branch(entries) != 0)
 }
 
+/// The last step of each lookup.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq")]
-#[inline]
-fn open_lanes(entries: __m512i) -> __mmask8 {
-    _mm512_test_epi64_mask(entries, splat(KIND_MASK))
-}
-
-/// One step for the `open` lanes.
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq")]
-#[inline]
-fn step(words: &[AtomicU64], entries: __m512i, rests: __m512i, open: __mmask8) -> __m512i {
-    let slot = _mm512_srli_epi64::<59>(rests);
-    let run = _mm512_popcnt_epi64(_mm512_sllv_epi64(entries, _mm512_sub_epi64(splat(63), slot)));
-    let kind = _mm512_and_si512(_mm512_srli_epi64::<KIND_SHIFT>(entries), splat(0b11));
-    let byte = _mm512_sllv_epi64(run, kind);
-    let index = _mm512_add_epi64(_mm512_srli_epi64::<BASE_SHIFT>(entries), _mm512_srli_epi64::<3>(byte));
-    let safe_index = _mm512_maskz_mov_epi64(open, index);
-    // SAFETY: an open entry's base and bitmap lead to words of the table, see `Entry`; the index of the
-    // others is 0, the first word of the root.
-    let word = unsafe { load(words, safe_index) };
-    let bit = _mm512_slli_epi64::<3>(_mm512_and_si512(byte, splat(0b111)));
-    let run = _mm512_srlv_epi64(word, bit);
-    // As `Entry::extract` does it.
-    let up = _mm512_permutexvar_epi64(kind, by_kind(UP_SHIFTS));
-    let down = _mm512_permutexvar_epi64(kind, by_kind(DOWN_SHIFTS));
-    let next = _mm512_srlv_epi64(_mm512_sllv_epi64(run, up), down);
-    _mm512_mask_mov_epi64(entries, open, next)
-}
-
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq")]
-fn store(entries: &[__m512i; GROUPS], values: &mut [u32; STAGE]) {
+fn finish(
+    words: &[AtomicU64],
+    entries: &[__m512i; GROUPS],
+    rests: &[__m512i; GROUPS],
+    values: &mut [u32; STAGE],
+) {
     let (groups, _) = values.as_chunks_mut::<LANES>();
-    for (group, &entries) in groups.iter_mut().zip(entries) {
-        let answers = _mm512_cvtepi64_epi32(_mm512_srli_epi64::<BASE_SHIFT>(entries));
+    for (values, (&entries, &rests)) in groups.iter_mut().zip(entries.iter().zip(rests)) {
+        let mut answers = base(entries);
+        let at_leaf = _mm512_test_epi64_mask(entries, splat(LEAF));
+        if at_leaf != 0 {
+            let run = run(entries, rests);
+            let index = _mm512_add_epi64(answers, _mm512_srli_epi64::<2>(run));
+            // SAFETY: a leaf leads to words of the table, see `Entry`; the index of the others is 0.
+            let word = unsafe { load(words, at_leaf, index) };
+            let shift = _mm512_slli_epi64::<4>(_mm512_and_si512(run, splat(0b11)));
+            let value = _mm512_and_si512(_mm512_srlv_epi64(word, shift), splat(u16::MAX.into()));
+            answers = _mm512_mask_mov_epi64(answers, at_leaf, value);
+        }
+        let answers = _mm512_cvtepi64_epi32(answers);
         // SAFETY: a group is eight values of four bytes.
-        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), answers) };
+        unsafe { _mm256_storeu_si256(values.as_mut_ptr().cast(), answers) };
     }
+}
+
+#[target_feature(enable = "avx512f,avx512dq")]
+#[inline]
+fn at_branch(entries: __m512i) -> __mmask8 {
+    _mm512_test_epi64_mask(entries, splat(BRANCH))
+}
+
+/// Where the runs begin, or the answers.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn base(entries: __m512i) -> __m512i {
+    _mm512_srli_epi64::<BASE_SHIFT>(entries)
+}
+
+/// The runs that the next five bits are in, as `Entry::run` finds them.
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+#[inline]
+fn run(entries: __m512i, rests: __m512i) -> __m512i {
+    let slot = _mm512_srli_epi64::<{ 64 - STRIDE as u32 }>(rests);
+    _mm512_popcnt_epi64(_mm512_sllv_epi64(entries, _mm512_xor_si512(slot, splat(63))))
 }
 
 #[cold]
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq")]
-fn finish6(
+fn one_by_one(
     view: &View<'_, V6>,
     entries: &[__m512i; GROUPS],
     addrs: &[u128; STAGE],
     values: &mut [u32; STAGE],
 ) {
     for (group, &entries) in entries.iter().enumerate() {
-        for lane in (0..LANES).filter(|lane| open_lanes(entries) >> lane & 1 == 1) {
+        for lane in (0..LANES).filter(|lane| at_branch(entries) >> lane & 1 == 1) {
             let number = group * LANES + lane;
             values[number] = view.lookup(addrs[number]);
         }
     }
-}
-
-/// A table for kinds, in the first four lanes.
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn by_kind(shifts: [u8; 4]) -> __m512i {
-    let [a, b, c, d] = shifts.map(i64::from);
-    _mm512_setr_epi64(a, b, c, d, 0, 0, 0, 0)
 }
 
 #[target_feature(enable = "avx512f")]
@@ -227,22 +244,17 @@ fn splat(value: u64) -> __m512i {
     _mm512_set1_epi64(value as i64)
 }
 
-/// The words at eight indices.
+/// The words at eight indices; lanes that are not in `lanes` take the first word of all.
 ///
 /// # Safety
-/// Each index is less than the number of words.
-#[target_feature(enable = "avx512f")]
+/// The index of each of `lanes` is less than the number of words.
+#[target_feature(enable = "avx512f,avx512vl")]
 #[inline]
-unsafe fn load(words: &[AtomicU64], index: __m512i) -> __m512i {
-    let mut indices = [0_u64; LANES];
-    // SAFETY: eight indices of eight bytes.
-    unsafe { _mm512_storeu_si512(indices.as_mut_ptr().cast(), index) };
-    let loaded = indices.map(|index| {
-        // SAFETY: the caller's promise.
-        let word = unsafe { words.get_unchecked(index as usize) };
-        // Acquire: a block is read after the word that leads to it.
-        word.load(Ordering::Acquire)
-    });
-    // SAFETY: eight words of eight bytes.
-    unsafe { _mm512_loadu_si512(loaded.as_ptr().cast()) }
+unsafe fn load(words: &[AtomicU64], lanes: __mmask8, index: __m512i) -> __m512i {
+    let index = _mm512_maskz_cvtepi64_epi32(lanes, index);
+    // SAFETY: the caller's promise; there is a first word.
+    let low = unsafe { quad::load(words, _mm256_castsi256_si128(index)) };
+    // SAFETY: as above.
+    let high = unsafe { quad::load(words, _mm256_extracti128_si256::<1>(index)) };
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }

@@ -4,7 +4,7 @@
 //! any is taken the next, wait together: the loads of a step do not depend on one another, so the core
 //! has a dozen under way at any time.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{
     entry::Entry,
@@ -16,8 +16,16 @@ use crate::{
 /// Lookups in step. More do not help: the core tracks no more loads than these cause.
 pub(crate) const STAGE: usize = 64;
 
-/// Steps in step: as many as 64 bits of an address are good for.
-pub(crate) const STEPS_MAX: usize = 64 / STRIDE as usize;
+/// Branches followed in step: as many as 64 bits of an address are good for, less the bits for a leaf.
+pub(crate) const STEPS_MAX: usize = 64 / STRIDE as usize - 1;
+
+/// One lookup under way.
+#[derive(Clone, Copy, Default)]
+struct Walk {
+    entry: Entry,
+    /// The bits of the address not used yet.
+    rest: u64,
+}
 
 /// Looks all `addrs` up; the slices are of one length.
 #[inline(always)] // compiled once for each set of CPU features: popcount as an instruction doubles the rate
@@ -29,54 +37,60 @@ pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &
 
 #[inline(always)]
 fn lookup_stage<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
-    let mut entries = [Entry::default(); STAGE];
-    let mut rests = [0_u64; STAGE];
+    let mut walks = [Walk::default(); STAGE];
     for &addr in addrs {
         prefetch(view.words, F::root_of(view.root_level, addr).0);
     }
-    for ((entry, rest), &addr) in entries.iter_mut().zip(&mut rests).zip(addrs) {
+    for (walk, &addr) in walks.iter_mut().zip(addrs) {
         let (index, bits) = F::root_of(view.root_level, addr);
-        *entry = Entry(view.words[index].load(Ordering::Acquire));
-        *rest = F::rest(addr, bits).first_bits();
+        walk.entry = Entry(view.words[index].load(Ordering::Acquire));
+        walk.rest = F::rest(addr, bits).first_bits();
     }
-    // The lookups that are not done yet, by number, without a branch that nobody could predict.
-    let mut open = [0_u8; STAGE];
+    let mut open = [0; STAGE];
+    let count = follow_branches(view.words, &mut walks[..addrs.len()], &mut open);
+    finish(view.words, &walks, values);
+    // Deeper than 64 bits below the root, which is beyond all but host routes: one by one.
+    for &number in &open[..count] {
+        values[usize::from(number)] = view.lookup(addrs[usize::from(number)]);
+    }
+}
+
+/// Takes lookups on until none is at a branch, or `STEPS_MAX` steps; the numbers of those that still are go to
+/// the front of `open`, and how many they are is returned.
+#[inline(always)]
+fn follow_branches(words: &[AtomicU64], walks: &mut [Walk], open: &mut [u8; STAGE]) -> usize {
+    // Which lookups go on is noted without a branch of the program, which nobody could predict.
     let mut count = 0;
-    let mut places = [(0_u32, 0_u32); STAGE];
-    for (number, entry) in entries[..addrs.len()].iter().enumerate() {
+    for (number, walk) in walks.iter().enumerate() {
         open[count] = number as u8;
-        count += usize::from(!entry.is_direct());
+        count += usize::from(walk.entry.is_branch());
     }
     for _ in 0..STEPS_MAX {
         if count == 0 {
             break;
         }
-        // Where each goes is worked out for all before any waits: a prefetch leaves the core's window at
-        // once, while loads that miss fill it after a dozen lookups.
-        for (place, &number) in places.iter_mut().zip(&open[..count]) {
-            let number = usize::from(number) % STAGE;
-            let (word, shift) = entries[number].locate(rests[number].next_slot());
-            *place = (entries[number].base() + word, shift);
-            prefetch(view.words, place.0 as usize);
-        }
         let mut still_open = 0;
         for at in 0..count {
-            let number = usize::from(open[at]) % STAGE;
-            let (word, shift) = places[at];
-            let word = view.words[word as usize].load(Ordering::Acquire);
-            let next = entries[number].extract(word, shift);
-            entries[number] = next;
-            open[still_open] = number as u8;
-            still_open += usize::from(!next.is_direct());
+            let number = open[at];
+            let walk = &mut walks[usize::from(number)];
+            let index = walk.entry.branch_index(walk.rest.next_slot());
+            walk.entry = Entry(words[index].load(Ordering::Acquire));
+            open[still_open] = number;
+            still_open += usize::from(walk.entry.is_branch());
         }
         count = still_open;
     }
-    for (value, entry) in values.iter_mut().zip(&entries) {
-        *value = entry.value();
-    }
-    // Deeper than 64 bits below the root, which is beyond all but host routes: one by one.
-    for &number in &open[..count] {
-        let number = usize::from(number);
-        values[number] = view.lookup(addrs[number]);
+    count
+}
+
+/// The last step of each lookup.
+#[inline(always)]
+fn finish(words: &[AtomicU64], walks: &[Walk; STAGE], values: &mut [u32]) {
+    for (value, &Walk { entry, mut rest }) in values.iter_mut().zip(walks) {
+        let (index, shift) = entry.leaf_place(rest.next_slot());
+        // Without a branch: what is no leaf reads the first word of all, and forgets it.
+        let word = words[if entry.is_leaf() { index } else { 0 }].load(Ordering::Acquire);
+        let leaf_value = Entry::leaf_value(word, shift);
+        *value = if entry.is_leaf() { leaf_value } else { entry.value() };
     }
 }

@@ -2,18 +2,20 @@
 //!
 //! ```text
 //!   63                      34 33 32 31                             0
-//!  ┌──────────────────────────┬─────┬────────────────────────────────┐
-//!  │ base (or value)          │kind │ bitmap: bit s = "slot s begins │
-//!  │ 30 bits                  │     │ a new run"                     │
-//!  └──────────────────────────┴─────┴────────────────────────────────┘
-//!   kind 0: the answer itself is in the upper 30 bits; the bitmap is 0
-//!   kind 1: base → runs that are u16 values, four in a word
-//!   kind 2: base → runs that are u32 values, two in a word
-//!   kind 3: base → runs that are entries, one in a word
+//!  ┌──────────────────────────┬──┬──┬────────────────────────────────┐
+//!  │ base (or value)          │br│le│ bitmap: bit s = "slot s begins │
+//!  │ 30 bits                  │  │  │ a new run"                     │
+//!  └──────────────────────────┴──┴──┴────────────────────────────────┘
+//!   neither:   direct: the answer itself is in the upper 30 bits; the bitmap is 0
+//!   le (leaf): base → runs that are u16 values, four in a word
+//!   br (branch): base → runs that are entries, one in a word
 //! ```
 //!
-//! Slot s is in run `popcount(bitmap & bits 0..=s)`; bit 0 is never set. The kind is the logarithm of a
-//! run's size in bytes, so one formula finds the run: byte `base * 8 + (run << kind)`.
+//! Slot s is in run `popcount(bitmap & bits 0..=s)`; bit 0 is never set. A value too large for a u16 makes its
+//! node a branch, whose runs are then direct entries.
+//!
+//! One bit says "one more word leads on", another "what follows is the answer". So a lookup is a loop of the
+//! cheapest step there is, with a single way out, and one last step after it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,22 +25,16 @@ use crate::family::SLOTS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Entry(pub(crate) u64);
 
-/// Where the kind begins.
-pub(crate) const KIND_SHIFT: u32 = 32;
-/// The kind, in place.
-pub(crate) const KIND_MASK: u64 = 0b11 << KIND_SHIFT;
+/// The runs are values, which answer.
+pub(crate) const LEAF: u64 = 1 << 32;
+/// The runs are entries, which lead on.
+pub(crate) const BRANCH: u64 = 1 << 33;
 /// Where the base, or the value, begins.
 pub(crate) const BASE_SHIFT: u32 = 34;
-/// By kind: how far a run is shifted up, so that its upper end is the word's or the value's.
-pub(crate) const UP_SHIFTS: [u8; 4] = [0, 48, 34, 0];
-/// By kind: how far it is shifted down after that, to end where a direct answer begins.
-pub(crate) const DOWN_SHIFTS: [u8; 4] = [0, 14, 0, 0];
 /// So many words can be addressed by a base.
 pub(crate) const WORDS_MAX: usize = 1 << 30;
-
-pub(crate) const KIND_U16: u32 = 1;
-pub(crate) const KIND_U32: u32 = 2;
-pub(crate) const KIND_ENTRY: u32 = 3;
+/// Runs of a leaf in a word.
+const LEAF_RUNS: u32 = 4;
 
 impl Entry {
     /// The answer `value` (0 = no route).
@@ -47,13 +43,23 @@ impl Entry {
         Self(u64::from(value) << BASE_SHIFT)
     }
 
-    fn runs(base: u32, kind: u32, bitmap: u32) -> Self {
-        Self(u64::from(base) << BASE_SHIFT | u64::from(kind) << KIND_SHIFT | u64::from(bitmap))
+    fn runs(base: u32, kind: u64, bitmap: u32) -> Self {
+        Self(u64::from(base) << BASE_SHIFT | kind | u64::from(bitmap))
     }
 
     #[inline]
     pub(crate) fn is_direct(self) -> bool {
-        self.0 & KIND_MASK == 0
+        self.0 & (LEAF | BRANCH) == 0
+    }
+
+    #[inline]
+    pub(crate) fn is_branch(self) -> bool {
+        self.0 & BRANCH != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_leaf(self) -> bool {
+        self.0 & LEAF != 0
     }
 
     /// The answer, of a direct entry.
@@ -68,81 +74,72 @@ impl Entry {
         (self.0 >> BASE_SHIFT) as u32
     }
 
-    #[inline]
-    pub(crate) fn kind(self) -> u32 {
-        (self.0 >> KIND_SHIFT) as u32 & 0b11
-    }
-
-    #[inline]
-    fn bitmap(self) -> u32 {
-        self.0 as u32
-    }
-
     /// The run that `slot` is in.
     #[inline]
     fn run(self, slot: u32) -> u32 {
-        // Everything above bit `slot` is shifted out, the kind and the base too.
-        (self.0 << (u64::BITS - 1 - slot)).count_ones()
+        // Everything above bit `slot` is shifted out, kind and base too; `slot` is less than 32, so the
+        // exclusive or subtracts.
+        (self.0 << (slot ^ (u64::BITS - 1))).count_ones()
     }
 
     /// How many words the runs fill.
     pub(crate) fn block_words(self) -> u32 {
-        if self.is_direct() {
-            return 0;
+        let runs = (self.0 as u32).count_ones() + 1;
+        match self {
+            _ if self.is_branch() => runs,
+            _ if self.is_leaf() => runs.div_ceil(LEAF_RUNS),
+            _ => 0,
         }
-        words_of_runs(self.bitmap().count_ones() + 1, self.kind())
     }
 
-    /// The word, from the base, that holds the run of `slot`, and the run's offset in it in bits.
+    /// Of a branch: the word with the entry for `slot`.
     #[inline]
-    pub(crate) fn locate(self, slot: u32) -> (u32, u32) {
-        let byte = self.run(slot) << self.kind();
-        (byte / 8, byte % 8 * 8)
+    pub(crate) fn branch_index(self, slot: u32) -> usize {
+        (self.base() + self.run(slot)) as usize
     }
 
-    /// The run at bit `shift` of `word`, as an entry. Without a branch, which nobody could predict: up, so
-    /// that what lies above the run is gone, then down to where an answer belongs.
+    /// Of a leaf: the word with the value for `slot`, and how far it is shifted up in there.
     #[inline]
-    pub(crate) fn extract(self, word: u64, shift: u32) -> Self {
-        let of_kind = |shifts: [u8; 4]| u32::from_le_bytes(shifts) >> (8 * self.kind()) & 0b11_1111;
-        Self(word >> shift << of_kind(UP_SHIFTS) >> of_kind(DOWN_SHIFTS))
+    pub(crate) fn leaf_place(self, slot: u32) -> (usize, u32) {
+        let run = self.run(slot);
+        ((self.base() + run / LEAF_RUNS) as usize, run % LEAF_RUNS * u16::BITS)
+    }
+
+    /// The value at `shift` of a leaf's `word`.
+    #[inline]
+    pub(crate) fn leaf_value(word: u64, shift: u32) -> u32 {
+        u32::from((word >> shift) as u16)
     }
 
     /// The entry for each slot.
     pub(crate) fn expand(self, words: &[AtomicU64]) -> [Self; SLOTS] {
-        if self.is_direct() {
-            return [self; SLOTS];
-        }
-        let block = &words[self.base() as usize..][..self.block_words() as usize];
-        let mut slots = [Self::default(); SLOTS];
-        for (slot, entry) in slots.iter_mut().enumerate() {
-            *entry = self.at(block, slot);
+        let mut slots = [self; SLOTS];
+        if !self.is_direct() {
+            for (slot, entry) in slots.iter_mut().enumerate() {
+                *entry = self.step(words, slot);
+            }
         }
         slots
     }
 
-    /// The entry for one slot, given the block of this entry.
-    fn at(self, block: &[AtomicU64], slot: usize) -> Self {
-        let (word, shift) = self.locate(slot as u32);
-        self.extract(block[word as usize].load(Ordering::Relaxed), shift)
-    }
-
     /// The entry for one slot.
+    #[inline]
     pub(crate) fn step(self, words: &[AtomicU64], slot: usize) -> Self {
-        if self.is_direct() {
-            return self;
+        if self.is_branch() {
+            return Self(words[self.branch_index(slot as u32)].load(Ordering::Relaxed));
         }
-        self.at(&words[self.base() as usize..], slot)
+        if self.is_leaf() {
+            let (word, shift) = self.leaf_place(slot as u32);
+            return Self::direct(Self::leaf_value(words[word].load(Ordering::Relaxed), shift));
+        }
+        self
     }
-}
-
-fn words_of_runs(runs: u32, kind: u32) -> u32 {
-    (runs << kind).div_ceil(8)
 }
 
 /// Thirty-two slots, compressed: an entry that still lacks its base, and the words for its block.
 pub(crate) struct Packed {
-    kind: u32,
+    /// [`LEAF`], [`BRANCH`] or neither.
+    kind: u64,
     bitmap: u32,
     /// The only run, when there is no block.
     first: Entry,
@@ -162,15 +159,16 @@ impl Packed {
             runs[last] = slots[slot].0;
             union |= slots[slot].0;
         }
-        let first = slots[0];
-        let kind = match union {
-            _ if union & KIND_MASK != 0 => KIND_ENTRY,
-            _ if bitmap == 0 => 0,
-            _ if union >> BASE_SHIFT <= u64::from(u16::MAX) => KIND_U16,
-            _ => KIND_U32,
-        };
-        let (words, len) = pack_runs(&runs, last as u32 + 1, kind);
-        Self { kind, bitmap, first, words, len }
+        let (first, count) = (slots[0], last as u32 + 1);
+        let all_direct = Entry(union).is_direct();
+        if all_direct && bitmap == 0 {
+            return Self { kind: 0, bitmap, first, words: [0; SLOTS], len: 0 };
+        }
+        if all_direct && union >> BASE_SHIFT <= u64::from(u16::MAX) {
+            let words = pack_values(&runs, count);
+            return Self { kind: LEAF, bitmap, first, words, len: count.div_ceil(LEAF_RUNS) };
+        }
+        Self { kind: BRANCH, bitmap, first, words: runs, len: count }
     }
 
     /// What the block holds; nothing for a direct entry.
@@ -185,21 +183,14 @@ impl Packed {
 
     /// Whether the block of `entry` could hold these words in place.
     pub(crate) fn fits(&self, entry: Entry) -> bool {
-        self.kind != 0 && self.kind == entry.kind() && self.bitmap == entry.bitmap()
+        self.kind != 0 && self.entry(entry.base()) == entry
     }
 }
 
-fn pack_runs(runs: &[u64; SLOTS], count: u32, kind: u32) -> ([u64; SLOTS], u32) {
-    if kind == KIND_ENTRY {
-        return (*runs, count);
-    }
+fn pack_values(runs: &[u64; SLOTS], count: u32) -> [u64; SLOTS] {
     let mut words = [0; SLOTS];
-    if kind == 0 {
-        return (words, 0);
-    }
     for (run, &entry) in (0..).zip(&runs[..count as usize]) {
-        let bit = run << (kind + 3);
-        words[bit / 64] |= (entry >> BASE_SHIFT) << (bit % 64);
+        words[(run / LEAF_RUNS) as usize] |= (entry >> BASE_SHIFT) << (run % LEAF_RUNS * u16::BITS);
     }
-    (words, words_of_runs(count, kind))
+    words
 }

@@ -108,6 +108,8 @@ mod iter;
 mod pool;
 mod prefetch;
 mod prefix;
+#[cfg(target_arch = "x86_64")]
+mod quad;
 mod rib;
 mod table;
 mod view;

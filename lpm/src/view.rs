@@ -81,10 +81,12 @@ impl<F: Family> View<'_, F> {
         // Acquire here and below: a block is read after the word that leads to it.
         let mut entry = Entry(self.words[index].load(Ordering::Acquire));
         let mut rest = F::rest(addr, bits);
-        while !entry.is_direct() {
-            let (word, shift) = entry.locate(rest.next_slot());
-            let word = self.words[(entry.base() + word) as usize].load(Ordering::Acquire);
-            entry = entry.extract(word, shift);
+        while entry.is_branch() {
+            entry = Entry(self.words[entry.branch_index(rest.next_slot())].load(Ordering::Acquire));
+        }
+        if entry.is_leaf() {
+            let (word, shift) = entry.leaf_place(rest.next_slot());
+            return Entry::leaf_value(self.words[word].load(Ordering::Acquire), shift);
         }
         entry.value()
     }
