@@ -252,9 +252,10 @@ fn splat(value: u64) -> __m512i {
 #[inline]
 unsafe fn load(words: &[AtomicU64], lanes: __mmask8, index: __m512i) -> __m512i {
     let index = _mm512_maskz_cvtepi64_epi32(lanes, index);
+    let (low, high) = (_mm256_castsi256_si128(index), _mm256_extracti128_si256::<1>(index));
     // SAFETY: the caller's promise; there is a first word.
-    let low = unsafe { quad::load(words, _mm256_castsi256_si128(index)) };
+    let low = unsafe { quad::load(words, low) };
     // SAFETY: as above.
-    let high = unsafe { quad::load(words, _mm256_extracti128_si256::<1>(index)) };
+    let high = unsafe { quad::load(words, high) };
     _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }

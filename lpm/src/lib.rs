@@ -52,12 +52,12 @@
 //!  ┌────────────────────────────┐
 //!  │ …                          │
 //!  │ value 12                   │ ◀── all 8,192 addresses go to 12: done after one access
-//!  │ bitmap 0010…0100, base ──────────▶ │ 7 │ 9 │ 7 │ 12 │      kind 1: runs are u16 values
+//!  │ bitmap 0010…0100, base ──────────▶ │ 7 │ 9 │ 7 │ 12 │      a leaf: runs are u16 values
 //!  │ bitmap 1000…0000, base ─────┐
 //!  │ …                          ││
-//!  └────────────────────────────┘└────▶ │ value 7 │ bitmap, base │ value 7 │  kind 3: runs are entries
+//!  └────────────────────────────┘└────▶ │ value 7 │ bitmap, base │ value 7 │  a branch: runs are entries
 //!                                                        │
-//!                                                        └──▶ │ 7 │ 70000 │  kind 2: runs are u32 values
+//!                                                        └──▶ │ value 7 │ value 70000 │  too large for a leaf
 //!
 //!  slots 0 1 2 3 4 …            29 30 31
 //!        7 7 9 9 9 … 9           7 12 12     ◀─ painted
@@ -73,8 +73,10 @@
 //! ## Many at once
 //!
 //! One lookup waits for each access before it knows the next. Sixty-four of them in step do not wait for one
-//! another, so a batch takes little longer than its slowest member ([`View::lookup_batch`]). Where the
-//! CPU has AVX-512, eight lookups share a register; [`Engine`] chooses, and all engines agree by test.
+//! another, so a batch takes little longer than its slowest member ([`View::lookup_batch`]). Most steps lead
+//! from a branch to an entry, and only the last may end in a leaf. So a batch follows branches in a loop of a dozen
+//! instructions until there is none, and takes the leaves in one step at the end. Where the CPU has
+//! AVX-512, eight lookups share a register; [`Engine`] chooses, and all engines agree by test.
 //!
 //! ## Changing it while it is read
 //!
