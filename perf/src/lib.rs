@@ -4,10 +4,18 @@
 //! ports. How, and what the figures mean, is in `docs/performance.md`.
 
 pub mod args;
+pub mod check;
 pub mod dut;
-mod machine;
+pub mod history;
+pub mod interrupt;
+pub mod machine;
 pub mod pipeline;
+pub mod progress;
+pub mod report;
+pub mod results;
 pub mod stats;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use args::{Args, Command};
@@ -16,17 +24,12 @@ use args::{Args, Command};
 ///
 /// # Errors
 /// When it can not be done, or when what was measured did not forward as it should.
-pub fn run(args: Args) -> Result<()> {
+pub fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Pipeline(options) => {
-            let options = options.check().unwrap_or_else(|error| error.exit());
-            let report = pipeline::run(&options)?;
-            if options.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                print!("{report}");
-            }
-            Ok(())
+            pipeline::run_order(&options.check().unwrap_or_else(|error| error.exit()))
         }
+        Command::Report(options) => report::run(&options),
+        Command::Check(options) => Ok(check::run(&options)),
     }
 }

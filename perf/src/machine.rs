@@ -1,46 +1,69 @@
 //! What the figures were measured on.
 
-use std::fs;
 use std::time::Instant;
+use std::{fmt, fs};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use ze_graph::{Pages, clock};
 
 /// The machine, as far as it explains figures. Unknown is null.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Machine {
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Machine {
     /// The CPU's name.
-    pub(crate) cpu: Option<String>,
+    pub cpu: Option<String>,
     /// Cores that this process may use.
-    pub(crate) cores: usize,
+    pub cores: usize,
+    /// The hypervisor, if it is a virtual machine that says so.
+    pub hypervisor: Option<String>,
     /// The kernel's release.
-    pub(crate) kernel: Option<String>,
+    pub kernel: Option<String>,
     /// Frequency governor of the worker's core; virtual machines have none.
-    pub(crate) governor: Option<String>,
+    pub governor: Option<String>,
     /// Frequency of the time stamp counter, measured against the monotonic clock while the runs lasted.
-    pub(crate) tsc_hz: u64,
+    pub tsc_hz: u64,
     /// Pages that hold the frames.
-    pub(crate) huge_pages: String,
+    pub huge_pages: String,
     /// Processes that wanted to run, mean of the last minute: above 1 the machine is not quiet.
-    pub(crate) load_average: Option<f64>,
+    pub load_average: Option<f64>,
     /// The revision that this program was built from.
-    pub(crate) git_revision: Option<&'static str>,
+    pub git_revision: Option<String>,
 }
 
 impl Machine {
     /// Looks around.
-    pub(crate) fn describe(core: usize, tsc_hz: u64, pages: Pages) -> Self {
+    #[must_use]
+    pub fn describe(core: usize, tsc_hz: u64, pages: Pages) -> Self {
         let governor = format!("/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor");
         Self {
             cpu: cpu_name(),
             cores: core_affinity::get_core_ids().map_or(0, |cores| cores.len()),
+            hypervisor: hypervisor(),
             kernel: line("/proc/sys/kernel/osrelease"),
             governor: line(&governor),
             tsc_hz,
             huge_pages: pages.to_string(),
             load_average: line("/proc/loadavg").and_then(|text| text.split(' ').next()?.parse().ok()),
-            git_revision: option_env!("ZE_PERF_REVISION"),
+            git_revision: option_env!("ZE_PERF_REVISION").map(str::to_owned),
         }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
+        write!(
+            out,
+            "{}, {} cores, TSC {:.3} GHz, Linux {}, governor {}, {}, load {}, revision {}",
+            known(&self.cpu),
+            self.cores,
+            self.tsc_hz as f64 / 1e9,
+            known(&self.kernel),
+            known(&self.governor),
+            self.huge_pages,
+            known(&self.load_average.map(|load| load.to_string())),
+            known(&self.git_revision),
+        )
     }
 }
 
@@ -53,6 +76,16 @@ fn cpu_name() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let name = text.lines().find_map(|line| line.strip_prefix("model name"))?;
     Some(name.trim_start_matches(['\t', ' ', ':']).to_owned())
+}
+
+/// What CPUID's flag says, and the firmware's name for it.
+fn hypervisor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let flags = text.lines().find(|line| line.starts_with("flags"))?;
+    flags.split(' ').any(|flag| flag == "hypervisor").then(|| {
+        line("/sys/class/dmi/id/sys_vendor")
+            .map_or_else(|| "yes".to_owned(), |vendor| format!("yes, {vendor}"))
+    })
 }
 
 /// Measures the time stamp counter's frequency from its making to [`Stopwatch::hertz`].

@@ -6,11 +6,8 @@ use clap::Parser;
 use ze_perf::args::Args;
 
 fn main() -> ExitCode {
-    match ze_perf::run(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ze-perf: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    ze_perf::run(Args::parse()).unwrap_or_else(|error| {
+        eprintln!("ze-perf: {error:#}");
+        ExitCode::FAILURE
+    })
 }

@@ -9,6 +9,7 @@
 mod baseline;
 mod drain;
 mod meter;
+mod order;
 mod random;
 mod report;
 mod router;
@@ -27,28 +28,45 @@ use ze_graph::clock;
 use ze_packet::PortId;
 
 use crate::args::{Options, Scenario};
+use crate::interrupt::Interrupt;
 use crate::machine::{Machine, Stopwatch};
-use crate::stats::rounded;
+use crate::progress::Progress;
 
 use baseline::Baseline;
 use drain::{Drain, Samples};
 use meter::{Measured, Meter, Outcome, Plan};
-pub use report::Report;
+pub use order::run_order;
+pub(crate) use report::KIND;
+pub use report::{Conservation, Measurement, NodeCost, Parameters, Report};
 use router::Router;
-use routes::{Family, Model, Routes};
+use routes::{Model, Routes};
 use source::Source;
 use traffic::{Pattern, Traffic};
 use verify::Between;
 
-/// Measures as the options say, telling on stderr how far it is.
+/// Measures one case. Interrupted, it reports the runs that had ended; none of them is None.
 ///
 /// # Errors
 /// When something could not be set up, or the path that was measured is broken.
-pub fn run(options: &Options) -> Result<Report> {
-    let mut bench = Bench::new(options)?;
-    announce(options);
-    let runs = (1..=options.runs).map(|number| bench.run(number)).collect::<Result<Vec<_>>>()?;
-    bench.end(runs)
+pub fn run(options: &Options, interrupt: &Interrupt, progress: &Progress) -> Result<Option<Report>> {
+    let mut bench = Bench::new(options, interrupt)?;
+    let mut runs = Vec::new();
+    for number in 1..=options.runs {
+        progress.now(&format!("{} ({number} of {})", options.describe(), options.runs));
+        let Some(run) = bench.run()? else { break };
+        progress.step(&format!("run {number} of {}: {}", options.runs, run.describe()));
+        runs.push(run);
+    }
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    bench.end(&runs).map(Some)
+}
+
+/// Seconds that a case takes, about, without its setting up.
+fn planned_s(options: &Options) -> f64 {
+    let parts = if options.scenario == Scenario::Baseline { 1.0 } else { 2.0 };
+    options.runs as f64 * parts * (options.seconds + meter::warm_up_s(options.seconds))
 }
 
 /// One run.
@@ -58,9 +76,18 @@ struct Run {
     graph: Option<Measured>,
 }
 
+impl Run {
+    fn describe(&self) -> String {
+        let graph = self.graph.as_ref();
+        let graph = graph.map_or_else(String::new, |graph| format!(", whole graph {:.1}", graph.cycles));
+        format!("baseline {:.1}{graph} cycles per packet", self.baseline.cycles)
+    }
+}
+
 /// Everything that measuring takes.
-struct Bench {
+pub struct Bench {
     options: Options,
+    interrupt: Interrupt,
     routes: usize,
     has_added_default: bool,
     model: Model,
@@ -72,22 +99,20 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(options: &Options) -> Result<Self> {
+    /// Tables, traffic, and a worker that waits.
+    ///
+    /// # Errors
+    /// When the table can not be read, or the system refuses something.
+    pub fn new(options: &Options, interrupt: &Interrupt) -> Result<Self> {
         let watch = Stopwatch::start();
-        let family = if options.scenario == Scenario::Ip6 { Family::V6 } else { Family::V4 };
-        let mut routes = Routes::load(&options.routes, family)?;
+        let mut routes = Routes::load(&options.routes, options.scenario.family())?;
         let has_added_default = options.pattern == Pattern::Uniform && routes.add_default();
-        eprintln!(
-            "ze-perf: {} routes to {} nexthops, {} flows",
-            routes.all.len(),
-            routes.hops,
-            options.flows
-        );
         let traffic = Traffic::new(&routes, options.pattern, options.flows, &options.sizes)?;
         let is_baseline = options.scenario == Scenario::Baseline;
         let router = if is_baseline { None } else { Some(Router::new(options.core, &routes)?) };
         Ok(Self {
             options: options.clone(),
+            interrupt: interrupt.clone(),
             routes: routes.all.len(),
             has_added_default,
             model: Model::new(&routes),
@@ -99,21 +124,28 @@ impl Bench {
         })
     }
 
-    /// The baseline, then the graph, so that whatever changes with time changes both.
-    fn run(&mut self, number: usize) -> Result<Run> {
-        let baseline = self.run_baseline().context("baseline")?;
+    /// The baseline, then the graph, so that whatever changes with time changes both. None when interrupted.
+    fn run(&mut self) -> Result<Option<Run>> {
+        let baseline = self.run_baseline().context("baseline");
+        let graph = if self.interrupt.is_set() { Ok(None) } else { self.run_graph() };
+        // What was being measured when the interrupt came was measured too short, or not at all.
+        if self.interrupt.is_set() {
+            return Ok(None);
+        }
+        Ok(Some(Run { baseline: baseline?, graph: graph? }))
+    }
+
+    /// Cycles per packet of one run of the graph, or of the baseline if that is the scenario; nothing subtracted.
+    ///
+    /// # Errors
+    /// When the path that was measured is broken.
+    pub fn cycles(&mut self) -> Result<f64> {
         let graph = self.run_graph()?;
-        let told =
-            graph.as_ref().map_or_else(String::new, |graph| format!(", whole graph {:.1}", graph.cycles));
-        eprintln!(
-            "ze-perf: run {number} of {}: baseline {:.1}{told} cycles per packet",
-            self.options.runs, baseline.cycles
-        );
-        Ok(Run { baseline, graph })
+        graph.map_or_else(|| self.run_baseline().map(|baseline| baseline.cycles), |graph| Ok(graph.cycles))
     }
 
     fn run_baseline(&mut self) -> Result<Measured> {
-        let meter = Meter::new(self.plan(), None);
+        let meter = Meter::new(self.plan(), None, &self.interrupt);
         let (source, drain, ends) = self.ports(PortId(0), PortId(1), meter);
         self.baseline.pass(source, drain)?;
         self.result(&ends, &Between::Nothing)
@@ -121,7 +153,7 @@ impl Bench {
 
     fn run_graph(&mut self) -> Result<Option<Measured>> {
         let Some(mut router) = self.router.take() else { return Ok(None) };
-        let meter = Meter::new(self.plan(), Some(router.counters()));
+        let meter = Meter::new(self.plan(), Some(router.counters()), &self.interrupt);
         let (source, drain, ends) = self.ports(router.port_in, router.port_out, meter);
         router.pass(source, drain, &ends.outcome, Duration::from_secs_f64(self.options.seconds))?;
         // Before the look at single packets: it says why they are missing.
@@ -149,14 +181,14 @@ impl Bench {
         Ok(Measured { verified: samples.len(), ..ends.outcome.measured()? })
     }
 
-    fn end(mut self, runs: Vec<Run>) -> Result<Report> {
+    fn end(mut self, runs: &[Run]) -> Result<Report> {
         let pages = self.router.as_ref().map_or(self.baseline.pages(), Router::pages);
         let machine = Machine::describe(self.options.core, self.watch.hertz(), pages);
         let counters = self.router.as_ref().map(Router::counters);
         if let Some(router) = self.router.take() {
             router.stop()?;
         }
-        Report::new(&self, &runs, machine, counters.as_deref())
+        Report::new(&self, runs, machine, counters.as_deref())
     }
 }
 
@@ -164,14 +196,4 @@ impl Bench {
 struct Ends {
     outcome: Outcome,
     samples: Samples,
-}
-
-fn announce(options: &Options) {
-    let parts = if options.scenario == Scenario::Baseline { 1.0 } else { 2.0 };
-    let each = options.seconds + (options.seconds / 10.0).max(0.05);
-    let seconds = rounded(options.runs as f64 * parts * each).ceil();
-    eprintln!(
-        "ze-perf: {} runs on core {}, {} s each: about {seconds} s",
-        options.runs, options.core, options.seconds
-    );
 }

@@ -1,6 +1,6 @@
 //! Order statistics.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The value below which a share `q` (0 to 1) of the sorted values lies, between two of them by proportion. None of
 /// nothing.
@@ -14,7 +14,7 @@ pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
 }
 
 /// The smallest, the middle and the largest of some figures.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The smallest.
     pub min: f64,
@@ -51,6 +51,17 @@ pub fn median(figures: Vec<f64>) -> Option<f64> {
     Summary::of(figures).map(|summary| summary.median)
 }
 
+/// What a standard deviation is of a normal distribution whose median absolute deviation is one.
+const DEVIATION_OF_MAD: f64 = 1.4826;
+
+/// How far figures are from their median: its median absolute deviation, as the standard deviation that it would be of
+/// normally distributed ones. One wild figure does not move it. None of nothing.
+#[must_use]
+pub fn deviation(figures: &[f64]) -> Option<f64> {
+    let middle = median(figures.to_vec())?;
+    median(figures.iter().map(|figure| (figure - middle).abs()).collect()).map(|mad| mad * DEVIATION_OF_MAD)
+}
+
 /// Rounded to thousandths: more digits would claim more than a measurement knows.
 #[must_use]
 pub fn rounded(figure: f64) -> f64 {
@@ -81,6 +92,13 @@ mod tests {
         assert_eq!(even.map(|x| x - 1.0), Summary { min: 0.0, median: 1.5, max: 3.0 });
         assert_eq!(Summary::of(vec![]), None);
         assert_eq!(median(vec![9.0, 7.0]), Some(8.0));
+    }
+
+    #[test]
+    fn a_deviation_is_of_the_middle_and_not_of_one_wild_figure() {
+        assert_eq!(deviation(&[10.0, 11.0, 9.0, 10.0, 500.0]), Some(1.4826));
+        assert_eq!(deviation(&[3.0]), Some(0.0));
+        assert_eq!(deviation(&[]), None);
     }
 
     #[test]

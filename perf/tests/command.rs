@@ -1,7 +1,10 @@
 //! The command line, as a user meets it.
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 fn ze_perf(line: &str) -> Output {
@@ -11,13 +14,15 @@ fn ze_perf(line: &str) -> Output {
 #[test]
 fn nonsense_is_refused_with_the_reason() {
     let cases = [
-        ("pipeline", "<SCENARIO>"),
+        ("pipeline", "<SCENARIO>..."),
         ("pipeline ip5", "ip5"),
         ("pipeline ip4 --runs 4", "4 is not in 5..=1000"),
         ("pipeline ip4 --batch 1000", "1000 is not in 16..="),
         ("pipeline ip4 --batch 15", "15 is not in 16..="),
         ("pipeline ip4 --routes 0", "0 is not in 1..="),
-        ("pipeline ip4 --routes 2 --table x", "cannot be used with"),
+        ("pipeline ip4 --all", "cannot be used with"),
+        ("pipeline --all --routes 2", "cannot be used with"),
+        ("pipeline ip4 --routes 1,x", "'x'"),
         ("pipeline ip4 --size 63", "63 is not in 64 to 1518"),
         ("pipeline ip4 --size huge", "neither a number nor imix"),
         ("pipeline ip4 --pattern random", "random"),
@@ -64,12 +69,16 @@ fn json_has_the_documented_fields() {
         "gross_mpps",
         "ns_per_packet",
         "rest_cycles_per_packet",
+        "noise",
         "spread",
         "batch_fill",
         "table_bytes",
         "verified_packets",
         "conservation",
         "measurements",
+        "interrupted",
+        "kind",
+        "taken_at",
     ];
     let fields: Vec<_> = json.as_object().unwrap().keys().collect();
     assert_eq!(fields, expected);
@@ -114,6 +123,41 @@ fn the_table_names_every_node_and_the_machine() {
     }
     let progress = String::from_utf8(output.stderr).unwrap();
     assert!(progress.contains("run 5 of 5") && progress.contains("about"), "{progress}");
+}
+
+#[test]
+fn lists_are_measured_in_every_combination_and_kept_in_a_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    let line = format!("pipeline ip4 --size 64,128 --batch 16,32 --json --history {}", path.display());
+    let output = ze_perf(&format!("{line} --seconds 0.05"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let results: Vec<Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON object a line"))
+        .collect();
+    let shape = |json: &Value| {
+        (json["parameters"]["size"].as_u64().unwrap(), json["parameters"]["batch"].as_u64().unwrap())
+    };
+    assert_eq!(results.iter().map(shape).collect::<Vec<_>>(), [(64, 16), (64, 32), (128, 16), (128, 32)]);
+    assert_eq!(ze_perf::history::read(&path).unwrap(), results);
+}
+
+#[test]
+fn ctrl_c_reports_the_runs_that_ended() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ze-perf"));
+    let line = "pipeline baseline --runs 1000 --seconds 0.1 --json";
+    let child = command.args(line.split(' ')).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("ze-perf starts");
+    let mut progress = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(progress.any(|line| line.unwrap().contains("run 2 of 1000")));
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert_eq!(json["interrupted"], true);
+    assert!((2..100).contains(&json["runs"].as_u64().unwrap()), "{}", json["runs"]);
 }
 
 fn report(line: &str) -> Value {

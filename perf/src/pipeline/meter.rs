@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 use ze_graph::{WorkerCounters, clock};
 use ze_nodes::Graph;
 
+use crate::interrupt::Interrupt;
 use crate::stats::{median, quantile};
 
 /// Rounds in a slice: `HOUSEKEEPING_ROUNDS` of the worker.
@@ -55,11 +56,16 @@ impl Plan {
     pub(crate) fn new(seconds: f64, hertz: u64) -> Self {
         let cycles = |seconds: f64| (seconds * hertz as f64) as u64;
         Self {
-            warm_up: cycles((seconds / 10.0).max(0.05)),
+            warm_up: cycles(warm_up_s(seconds)),
             measured: cycles(seconds),
             keep_every: seconds.ceil().max(1.0) as u64,
         }
     }
+}
+
+/// Seconds before so many are measured.
+pub(super) fn warm_up_s(seconds: f64) -> f64 {
+    (seconds / 10.0).max(0.05)
 }
 
 /// What a meter has seen.
@@ -91,13 +97,14 @@ pub(crate) struct Meter {
     /// The end of the slice before.
     before: Mark,
     slices: Vec<Slice>,
+    interrupt: Interrupt,
     outcome: Outcome,
 }
 
 impl Meter {
     /// A meter that starts with the first round.
     #[must_use]
-    pub(crate) fn new(plan: Plan, counters: Option<Arc<WorkerCounters>>) -> Self {
+    pub(crate) fn new(plan: Plan, counters: Option<Arc<WorkerCounters>>, interrupt: &Interrupt) -> Self {
         Self {
             plan,
             counters,
@@ -108,6 +115,7 @@ impl Meter {
             first: None,
             before: Mark::default(),
             slices: Vec::with_capacity(SLICES_MAX),
+            interrupt: interrupt.clone(),
             outcome: Outcome::default(),
         }
     }
@@ -137,15 +145,15 @@ impl Meter {
         match self.first {
             None if mark.cycles.wrapping_sub(began) < self.plan.warm_up => {}
             None => self.first = Some(mark),
-            Some(first) => {
-                self.keep(&mark);
-                if mark.cycles.wrapping_sub(first.cycles) >= self.plan.measured {
-                    self.before = mark;
-                    self.has_ended = true;
-                    self.outcome.is_done.store(true, Ordering::Release);
-                    return false;
-                }
-            }
+            Some(_) => self.keep(&mark),
+        }
+        let is_enough =
+            self.first.is_some_and(|first| mark.cycles.wrapping_sub(first.cycles) >= self.plan.measured);
+        if is_enough || self.interrupt.is_set() {
+            self.before = mark;
+            self.has_ended = true;
+            self.outcome.is_done.store(true, Ordering::Release);
+            return false;
         }
         self.before = Mark { cycles: clock::cycles(), ..mark };
         true
@@ -266,7 +274,8 @@ mod tests {
 
     #[test]
     fn a_meter_ends_after_its_time_and_hands_its_slices_over() {
-        let mut meter = Meter::new(Plan { warm_up: 1000, measured: 200_000, keep_every: 1 }, None);
+        let mut meter =
+            Meter::new(Plan { warm_up: 1000, measured: 200_000, keep_every: 1 }, None, &Interrupt::default());
         let outcome = meter.outcome();
         let mut packets = 0;
         while meter.round(packets) {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ze_graph::WorkerCounters;
 use ze_nodes::Graph;
@@ -13,80 +13,101 @@ use super::routes::Source;
 use super::traffic::Pattern;
 use super::{Bench, Run};
 use crate::args::Scenario;
+use crate::history;
 use crate::machine::Machine;
-use crate::stats::{Summary, median, rounded};
+use crate::results::Figure;
+use crate::stats::{Summary, deviation, median, rounded};
 
+/// What marks a result of this kind.
+pub(crate) const KIND: &str = "pipeline";
 /// Runs on a quiet machine differ by less: what disturbs more is told.
 const QUIET_SPREAD: f64 = 0.05;
 
 /// A report. Its JSON form is described by `ze-perf pipeline --help`.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are described where users read of them: by --help")]
 pub struct Report {
-    scenario: Scenario,
-    parameters: Parameters,
-    cycles_per_packet: Summary,
-    baseline_cycles_per_packet: f64,
-    mpps: f64,
-    nodes: Vec<NodeCost>,
-    runs: usize,
-    machine: Machine,
-    gross_cycles_per_packet: Summary,
-    gross_mpps: f64,
-    ns_per_packet: f64,
-    rest_cycles_per_packet: f64,
-    spread: f64,
-    batch_fill: f64,
-    table_bytes: u64,
-    verified_packets: usize,
-    conservation: Conservation,
-    measurements: Vec<Measurement>,
+    pub scenario: Scenario,
+    pub parameters: Parameters,
+    pub cycles_per_packet: Summary,
+    pub baseline_cycles_per_packet: f64,
+    pub mpps: f64,
+    pub nodes: Vec<NodeCost>,
+    pub runs: usize,
+    pub machine: Machine,
+    pub gross_cycles_per_packet: Summary,
+    pub gross_mpps: f64,
+    pub ns_per_packet: f64,
+    pub rest_cycles_per_packet: f64,
+    pub noise: f64,
+    pub spread: f64,
+    pub batch_fill: f64,
+    pub table_bytes: u64,
+    pub verified_packets: usize,
+    pub conservation: Conservation,
+    pub measurements: Vec<Measurement>,
+    pub interrupted: bool,
+    pub kind: String,
+    pub taken_at: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Parameters {
-    routes: usize,
-    table: Option<String>,
-    default_route_added: bool,
-    pattern: Pattern,
-    flows: usize,
+/// What was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the options")]
+pub struct Parameters {
+    pub routes: usize,
+    pub table: Option<String>,
+    pub default_route_added: bool,
+    pub pattern: Pattern,
+    pub flows: usize,
     /// A number, or "imix".
-    size: Value,
-    batch: usize,
-    seconds: f64,
-    core: usize,
-    seed: u64,
+    pub size: Value,
+    pub batch: usize,
+    pub seconds: f64,
+    pub core: usize,
+    pub seed: u64,
 }
 
-#[derive(Debug, Serialize)]
-struct NodeCost {
-    name: &'static str,
-    cycles_per_packet: f64,
+/// What a node costs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeCost {
+    /// Its name in the graph.
+    pub name: String,
+    /// The median of the runs.
+    pub cycles_per_packet: f64,
 }
 
 /// The terms of the law, all runs of the graph together.
-#[derive(Debug, Default, Serialize)]
-struct Conservation {
-    rx: u64,
-    inject: u64,
-    generated: u64,
-    handoff_in: u64,
-    tx: u64,
-    drop: u64,
-    punt: u64,
-    held: u64,
-    handoff_out: u64,
-    holds: bool,
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as in the law")]
+pub struct Conservation {
+    pub rx: u64,
+    pub inject: u64,
+    pub generated: u64,
+    pub handoff_in: u64,
+    pub tx: u64,
+    pub drop: u64,
+    pub punt: u64,
+    pub held: u64,
+    pub handoff_out: u64,
+    pub holds: bool,
 }
 
 /// One run, cycles per packet with nothing subtracted.
-#[derive(Debug, Serialize)]
-struct Measurement {
-    gross: f64,
-    baseline: f64,
-    quartiles: [f64; 2],
-    mean: f64,
-    slices: usize,
-    packets: u64,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Measurement {
+    /// The median slice.
+    pub gross: f64,
+    /// The median slice of the baseline just before.
+    pub baseline: f64,
+    /// Of the slices.
+    pub quartiles: [f64; 2],
+    /// Over the whole run, whatever else the core did.
+    pub mean: f64,
+    /// How many slices.
+    pub slices: usize,
+    /// Packets that were measured.
+    pub packets: u64,
 }
 
 impl Report {
@@ -118,6 +139,7 @@ impl Report {
             gross_mpps: mpps(gross.median),
             ns_per_packet: rounded(net.median * 1e9 / machine.tsc_hz as f64),
             rest_cycles_per_packet: if counters.is_some() { rounded(net.median - in_nodes) } else { 0.0 },
+            noise: rounded(noise(measured().map(|m| m.cycles).collect(), net.median)),
             spread: rounded(net.spread()),
             batch_fill: rounded(median(fills).unwrap_or(bench.options.batch as f64)),
             table_bytes: bench.table_bytes,
@@ -125,8 +147,21 @@ impl Report {
             conservation: counters.map_or_else(Conservation::default, Conservation::of),
             measurements: runs.iter().map(Measurement::of).collect(),
             machine,
+            interrupted: runs.len() < bench.options.runs,
+            kind: KIND.to_owned(),
+            taken_at: history::now(),
         })
     }
+}
+
+/// The last part of a path: where a table lies does not change what it is.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// How far one run is from the next, as a share of what is reported.
+fn noise(cycles: Vec<f64>, reported: f64) -> f64 {
+    deviation(&cycles).map_or(0.0, |deviation| deviation / reported)
 }
 
 impl Parameters {
@@ -192,28 +227,48 @@ fn nodes(runs: &[Run]) -> Vec<NodeCost> {
     let all = Graph::descriptions().iter().enumerate();
     all.filter_map(|(at, (name, _))| {
         let cycles = cost(at).filter(|cycles| *cycles > 0.0)?;
-        Some(NodeCost { name, cycles_per_packet: rounded(cycles) })
+        Some(NodeCost { name: (*name).to_owned(), cycles_per_packet: rounded(cycles) })
     })
     .collect()
 }
 
+impl Report {
+    /// What was measured, in a line.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let p = &self.parameters;
+        let table = p.table.as_ref().map_or_else(String::new, |table| format!(" ({})", file_name(table)));
+        let size = p.size.as_str().map_or_else(|| p.size.to_string(), str::to_owned);
+        format!(
+            "{}: {} routes{table}, {} destinations, {} flows, {size} bytes, batches of {}",
+            self.scenario.name(),
+            p.routes,
+            p.pattern.name(),
+            p.flows,
+            p.batch
+        )
+    }
+}
+
+impl Report {
+    /// What can be compared with another report of the same case.
+    #[must_use]
+    pub fn figure(&self) -> Figure {
+        let subtracted =
+            if self.scenario == Scenario::Baseline { 0.0 } else { self.baseline_cycles_per_packet };
+        Figure {
+            case: self.title(),
+            unit: "cycles per packet",
+            is_more_better: false,
+            runs: self.measurements.iter().map(|run| run.gross - subtracted).collect(),
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let p = &self.parameters;
-        let name = serde_json::to_value(self.scenario).unwrap_or_default();
-        let routes = p.table.as_ref().map_or_else(String::new, |table| format!(" ({table})"));
-        let pattern = serde_json::to_value(p.pattern).unwrap_or_default();
-        writeln!(
-            out,
-            "{}: {} routes{routes}, {} destinations, {} flows, {} bytes, batches of {}",
-            name.as_str().unwrap_or_default(),
-            p.routes,
-            pattern.as_str().unwrap_or_default(),
-            p.flows,
-            p.size.as_str().map_or_else(|| p.size.to_string(), str::to_owned),
-            p.batch
-        )?;
-        self.machine_line(out)?;
+        writeln!(out, "{}", self.title())?;
+        writeln!(out, "{}", self.machine)?;
         writeln!(out, "\n{:24}{:>9}{:>9}{:>9}{:>10}", "cycles per packet", "min", "median", "max", "Mpps")?;
         let line = |out: &mut fmt::Formatter<'_>, name: &str, s: &Summary, mpps: f64| {
             writeln!(out, "{name:24}{:9.1}{:9.1}{:9.1}{mpps:10.2}", s.min, s.median, s.max)
@@ -221,28 +276,10 @@ impl fmt::Display for Report {
         if self.conservation.holds {
             line(out, "graph", &self.cycles_per_packet, self.mpps)?;
         }
-        line(
-            out,
-            if self.conservation.holds { "with the harness" } else { "baseline" },
-            &self.gross_cycles_per_packet,
-            self.gross_mpps,
-        )?;
+        let gross = if self.conservation.holds { "with the harness" } else { "baseline" };
+        line(out, gross, &self.gross_cycles_per_packet, self.gross_mpps)?;
         self.node_lines(out)?;
-        let bounds = |values: Vec<f64>| Summary::of(values).map_or((0.0, 0.0), |s| (s.min, s.max));
-        let (low, high) = bounds(self.measurements.iter().map(|m| m.mean).collect());
-        writeln!(
-            out,
-            "\n{} runs of {} s, spread {:.1} %; means over whole runs {low:.1} to {high:.1} (whatever else the core did)",
-            self.runs,
-            p.seconds,
-            self.spread * 100.0
-        )?;
-        if self.spread > QUIET_SPREAD {
-            writeln!(
-                out,
-                "noisy: the machine was not quiet, and the smallest figure is nearest to the truth"
-            )?;
-        }
+        self.noise_lines(out)?;
         writeln!(
             out,
             "{:.1} ns per packet; batches of {:.1}; {} packets verified byte by byte",
@@ -257,21 +294,27 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    fn machine_line(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let m = &self.machine;
-        let unknown = || "unknown".to_owned();
+    fn noise_lines(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let means = Summary::of(self.measurements.iter().map(|m| m.mean).collect()).unwrap_or_default();
         writeln!(
             out,
-            "{}, {} cores, TSC {:.3} GHz, Linux {}, governor {}, {}, load {}, revision {}",
-            m.cpu.clone().unwrap_or_else(unknown),
-            m.cores,
-            m.tsc_hz as f64 / 1e9,
-            m.kernel.clone().unwrap_or_else(unknown),
-            m.governor.clone().unwrap_or_else(unknown),
-            m.huge_pages,
-            m.load_average.map_or_else(unknown, |load| load.to_string()),
-            m.git_revision.unwrap_or("unknown"),
-        )
+            "\n{} runs of {} s{}: noise {:.1} %, spread {:.1} %; means over whole runs {:.1} to {:.1} (whatever else \
+             the core did)",
+            self.runs,
+            self.parameters.seconds,
+            if self.interrupted { ", then interrupted" } else { "" },
+            self.noise * 100.0,
+            self.spread * 100.0,
+            means.min,
+            means.max
+        )?;
+        if self.spread > QUIET_SPREAD {
+            writeln!(
+                out,
+                "noisy: the machine was not quiet, and the smallest figure is nearest to the truth"
+            )?;
+        }
+        Ok(())
     }
 
     fn node_lines(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

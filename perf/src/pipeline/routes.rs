@@ -61,6 +61,15 @@ impl Family {
     pub const fn of(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
+
+    /// The family of the first route in a file. None of what is no table.
+    #[must_use]
+    pub fn of_table(path: &Path) -> Option<Self> {
+        let text = read(path).ok()?;
+        let is_route = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+        let prefix = text.lines().find(is_route)?.split_ascii_whitespace().next()?;
+        Some(Self::of(prefix.parse::<IpNet>().ok()?.addr()))
+    }
 }
 
 /// The number of an address: its bits, the lowest last.

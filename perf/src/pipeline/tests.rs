@@ -8,9 +8,12 @@ use ze_fib::writer::{NexthopSpec, RouteSource};
 use ze_packet::MacAddr;
 
 fn bench(line: &str) -> Bench {
-    let words = format!("ze-perf pipeline {line} --seconds 0.05");
-    let Command::Pipeline(options) = Args::try_parse_from(words.split(' ')).unwrap().command;
-    Bench::new(&options.check().unwrap()).unwrap()
+    let words = format!("ze-perf pipeline {line}");
+    let words = if line.contains("--seconds") { words } else { words + " --seconds 0.05" };
+    let Command::Pipeline(options) = Args::try_parse_from(words.split(' ')).unwrap().command else {
+        panic!("{words} is another command");
+    };
+    Bench::new(&options.check().unwrap().cases[0], &Interrupt::default()).unwrap()
 }
 
 /// The interface that packets leave by.
@@ -20,7 +23,7 @@ fn way_out(router: &Router) -> ze_packet::InterfaceId {
 }
 
 fn error(bench: &mut Bench) -> String {
-    format!("{:#}", bench.run(1).err().expect("a broken path is refused"))
+    format!("{:#}", bench.run().err().expect("a broken path is refused"))
 }
 
 #[test]
@@ -35,14 +38,15 @@ fn both_families_forward_every_pattern_and_size() {
     ];
     for line in lines {
         let mut bench = bench(line);
-        let run = bench.run(1).unwrap_or_else(|error| panic!("{line}: {error:#}"));
+        let run = bench.run().unwrap_or_else(|error| panic!("{line}: {error:#}")).unwrap();
         let graph = run.graph.as_ref().unwrap();
         assert!(graph.verified > 0 && run.baseline.verified > 0, "{line}");
         assert_eq!(graph.batch_fill, Some(bench.options.batch as f64), "{line}");
         let nodes = graph.nodes.iter().filter(|cycles| **cycles > 0.0).count();
         assert_eq!(nodes, 5, "{line}: input, check, lookup, rewrite, output");
         assert!(graph.nodes.iter().sum::<f64>() < graph.cycles, "{line}: nodes are a part of the whole");
-        bench.end(vec![run]).unwrap();
+        let report = bench.end(&[run]).unwrap();
+        assert!(report.interrupted, "one run is fewer than five");
     }
 }
 
@@ -117,4 +121,11 @@ fn a_tag_that_should_not_be_there_is_noticed() {
     router.fib.replace_interface(out, spec).unwrap();
     let error = error(&mut bench);
     assert!(error.contains("never came") || error.contains("left with"), "{error}");
+}
+
+#[test]
+fn an_interrupted_run_is_not_reported() {
+    let mut bench = bench("ip4 --seconds 600");
+    bench.interrupt.set();
+    assert!(bench.run().unwrap().is_none());
 }

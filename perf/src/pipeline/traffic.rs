@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use ze_graph::{CHUNK_BYTES, HEADROOM_BYTES};
 use ze_packet::ethernet::{self, ethertype};
 use ze_packet::{MacAddr, ipv4, ipv6};
@@ -17,6 +17,9 @@ use super::routes::{Family, Routes, number, random_address};
 
 /// Bytes of the frame check sequence: part of the size of a frame, but never in memory.
 const FCS_BYTES: usize = 4;
+/// The smallest and the largest untagged frame: IEEE 802.3 §3.2.7 and §3.2.8.
+const SIZE_MIN_BYTES: usize = 64;
+const SIZE_MAX_BYTES: usize = 1518;
 /// Sizes of one turn of IMIX, frames with FCS: 7 of 64, 4 of 594, 1 of 1518, spread evenly.
 const IMIX: [usize; 12] = [64, 594, 64, 64, 594, 64, 1518, 64, 594, 64, 594, 64];
 /// Bytes at the start of the L4 header that number the packet: UDP's ports, so that every packet is a flow of its own.
@@ -38,7 +41,7 @@ const HOST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
 pub const TTL: u8 = 64;
 
 /// How destinations vary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pattern {
     /// One destination
@@ -51,9 +54,30 @@ pub enum Pattern {
     Zipf,
 }
 
+impl Pattern {
+    /// Its name on the command line and in results.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Uniform => "uniform",
+            Self::Covered => "covered",
+            Self::Zipf => "zipf",
+        }
+    }
+}
+
 /// Sizes of the frames that come in turn, with FCS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes(Vec<usize>);
+
+impl Sizes {
+    /// Frames of 64 bytes, than which there is nothing smaller.
+    #[must_use]
+    pub fn smallest() -> Self {
+        Self(vec![SIZE_MIN_BYTES])
+    }
+}
 
 impl FromStr for Sizes {
     type Err = String;
@@ -63,8 +87,7 @@ impl FromStr for Sizes {
             return Ok(Self(IMIX.to_vec()));
         }
         let bytes = text.parse().map_err(|_| format!("'{text}' is neither a number nor imix"))?;
-        // IEEE 802.3 §3.2.7 and §3.2.8: the smallest and the largest untagged frame.
-        if !(64..=1518).contains(&bytes) {
+        if !(SIZE_MIN_BYTES..=SIZE_MAX_BYTES).contains(&bytes) {
             return Err(format!("{bytes} is not in 64 to 1518"));
         }
         Ok(Self(vec![bytes]))
