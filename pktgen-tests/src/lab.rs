@@ -56,6 +56,7 @@ pub use router::{KernelRouter, KernelRouterOptions, RouterSide};
 pub use tcp::{Progress, TransferOptions, TransferReport, tcp_transfer};
 pub use traceroute::{Hop, TracerouteOptions, traceroute};
 pub use udp::{UdpCounts, UdpEcho, UdpOptions, UdpReport, UdpStream};
+pub(crate) use udp_window::{Arrival, SequenceWindow};
 pub use veth::{Qdisc, VethOptions};
 pub use wait::{Interrupt, wait_for, wait_until};
 

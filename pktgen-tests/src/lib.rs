@@ -3,7 +3,7 @@
 //! [`lab`] builds real hosts and links on one Linux machine, sends real traffic through them and leaves nothing
 //! behind, whatever happens to the program that built it. [`daemons`] runs Ze's daemons in such a lab and asks them
 //! over their API. [`demo`] is the guided tour of `ze demo`. [`scenario`] plays packets in, packets out, on ports in
-//! memory and through AF_XDP alike. [`cli`] is the command `ze-pktgen`.
+//! memory and through AF_XDP alike. [`traffic`] is the generator and the sink that measurements use. [`cli`] is the command `ze-pktgen`.
 
 pub mod cli;
 pub mod daemons;
@@ -11,3 +11,4 @@ pub mod demo;
 pub mod frame;
 pub mod lab;
 pub mod scenario;
+pub mod traffic;

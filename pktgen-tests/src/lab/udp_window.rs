@@ -6,7 +6,7 @@ const WORDS: usize = (WINDOW_PACKETS / 64) as usize;
 
 /// What an arriving number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(crate) enum Arrival {
     /// Higher than all before.
     InOrder,
     /// Lower than one before, and new.
@@ -18,20 +18,31 @@ pub(super) enum Arrival {
 }
 
 /// A sliding bitmap over the newest [`WINDOW_PACKETS`] numbers.
-#[derive(Debug)]
-pub(super) struct SequenceWindow {
+#[derive(Clone, Debug)]
+pub(crate) struct SequenceWindow {
     /// One above the highest number seen.
     next: u64,
     seen: Box<[u64]>,
 }
 
+impl Default for SequenceWindow {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SequenceWindow {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { next: 0, seen: vec![0; WORDS].into() }
     }
 
+    /// One above the highest number seen.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Notes the arrival of `sequence`.
-    pub(super) fn arrive(&mut self, sequence: u64) -> Arrival {
+    pub(crate) fn arrive(&mut self, sequence: u64) -> Arrival {
         if sequence >= self.next {
             self.slide_to(sequence + 1);
             self.mark(sequence);

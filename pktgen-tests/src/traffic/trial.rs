@@ -1,0 +1,163 @@
+//! One trial: packets out at one end, and what became of them at the other. One thread does both.
+
+use std::time::Duration;
+
+use super::TrafficError;
+use super::arrivals::Arrivals;
+use super::clock::now_ns;
+use super::generator::{Generator, Transmission};
+use super::pace::{Rate, Stop};
+use super::packets::Packets;
+use super::sink::{Counter, Sink};
+use crate::lab::Interrupt;
+
+/// Silence after which nothing more is expected.
+const SILENCE: Duration = Duration::from_millis(30);
+/// The longest wait for stragglers.
+const STRAGGLERS_MAX: Duration = Duration::from_secs(2);
+/// How often, in steps, something rare is looked after: interrupts, and what came back to the generator.
+const RARE_STEPS: u64 = 1024;
+
+/// How the receiving end works.
+pub enum Receiver {
+    /// Looks at each packet.
+    Full(Sink),
+    /// Only counts.
+    Counting(Counter),
+}
+
+/// What came of a trial.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Packets that the generator's device took.
+    pub sent: u64,
+    /// From the first to the last of them.
+    pub elapsed: Duration,
+    /// How much longer the generator took than it should, being late.
+    pub slipped: Duration,
+    /// Packets that arrived, each counted once. A counting receiver counts whatever arrives.
+    pub received: u64,
+    /// What a full receiver saw.
+    pub arrivals: Option<Arrivals>,
+    /// Packets that reached the receiver's device and could not be delivered to it: it was too slow.
+    pub missed: u64,
+    /// Frames that came back to the generator.
+    pub returned: u64,
+}
+
+impl Receiver {
+    /// Throws away what is still there.
+    fn clear(&mut self) {
+        if let Self::Full(sink) = self {
+            while sink.poll(|_| ()) > 0 {}
+        }
+    }
+
+    fn missed(&self) -> u64 {
+        match self {
+            Self::Full(sink) => sink.missed(),
+            Self::Counting(_) => 0,
+        }
+    }
+
+    fn counted(&self) -> Result<u64, TrafficError> {
+        match self {
+            Self::Full(_) => Ok(0),
+            Self::Counting(counter) => counter.count(),
+        }
+    }
+
+    /// Closes it.
+    pub fn close(self) {
+        match self {
+            Self::Full(sink) => sink.close(),
+            Self::Counting(counter) => counter.detach(),
+        }
+    }
+}
+
+/// Runs a trial on the calling thread. `run` must differ from that of the trials before.
+///
+/// # Errors
+/// When somebody asked to stop, or the receiver's counters can not be read.
+pub fn trial(
+    generator: &mut Generator,
+    receiver: &mut Receiver,
+    packets: &Packets,
+    (rate, stop): (Rate, Stop),
+    run: u16,
+    interrupt: &Interrupt,
+) -> Result<Outcome, TrafficError> {
+    receiver.clear();
+    generator.discard_received();
+    let (missed, returned, counted) = (receiver.missed(), generator.returned, receiver.counted()?);
+    let mut arrivals = Arrivals::new(run, generator.queues());
+    let mut transmission = Transmission::start(packets, run, rate, stop, generator);
+    for step in 1_u64.. {
+        let more = transmission.step(generator);
+        look(receiver, packets, &mut arrivals);
+        if !more {
+            break;
+        }
+        if step.is_multiple_of(RARE_STEPS) {
+            interrupt.check()?;
+            generator.discard_received();
+        }
+    }
+    let received = match receiver {
+        Receiver::Full(_) => {
+            await_stragglers(generator, || look(receiver, packets, &mut arrivals) as u64);
+            arrivals.received
+        }
+        Receiver::Counting(counter) => {
+            let mut last = counted;
+            let mut failed = Ok(());
+            await_stragglers(generator, || match counter.count() {
+                Ok(now) => now - std::mem::replace(&mut last, now),
+                Err(why) => {
+                    failed = Err(why);
+                    0
+                }
+            });
+            failed?;
+            last - counted
+        }
+    };
+    generator.discard_received();
+    Ok(Outcome {
+        sent: transmission.sent,
+        elapsed: Duration::from_nanos(transmission.elapsed_ns()),
+        slipped: Duration::from_nanos(transmission.slipped_ns()),
+        received,
+        missed: receiver.missed() - missed,
+        returned: generator.returned - returned,
+        arrivals: matches!(receiver, Receiver::Full(_)).then_some(arrivals),
+    })
+}
+
+#[inline]
+fn look(receiver: &mut Receiver, packets: &Packets, arrivals: &mut Arrivals) -> usize {
+    let Receiver::Full(sink) = receiver else { return 0 };
+    let now_ns = now_ns() as u32;
+    sink.poll(|frame| arrivals.note(packets, frame, now_ns))
+}
+
+/// Looks until nothing has come for a while; what the generator's rings still hold is sent meanwhile.
+fn await_stragglers(generator: &mut Generator, mut look: impl FnMut() -> u64) {
+    let began_ns = now_ns();
+    let mut last_ns = began_ns;
+    loop {
+        let mut now = now_ns();
+        if generator.under_way() > 0 {
+            generator.push();
+            last_ns = now;
+        }
+        if look() > 0 {
+            now = now_ns();
+            last_ns = now;
+        }
+        if now - last_ns > SILENCE.as_nanos() as u64 || now - began_ns > STRAGGLERS_MAX.as_nanos() as u64 {
+            return;
+        }
+    }
+}
