@@ -11,6 +11,7 @@
 //! static.
 
 mod none;
+mod ze;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -20,6 +21,7 @@ use ze_pktgen::daemons::Binaries;
 use ze_pktgen::lab::{Lab, Namespace};
 
 pub use none::NoDut;
+pub use ze::Ze;
 
 /// One device of the DUT, and what is at the other end of its cable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub struct Site<'a> {
     pub routes: &'a [IpNet],
     /// The one core that the DUT may use.
     pub core: usize,
+    /// Should what forwards get a real-time priority (see [`prioritize`](crate::lab::prioritize))?
+    pub realtime: bool,
     /// Where programs of this project are.
     pub binaries: &'a Binaries,
 }
@@ -73,6 +77,11 @@ pub trait Dut {
     /// `stop` is called.
     fn is_cable(&self) -> bool {
         false
+    }
+
+    /// Does it poll for ever, so that soft interrupts on its core must take precedence to run at all?
+    fn polls(&self) -> bool {
+        true
     }
 
     /// Starts it, and returns when it forwards.

@@ -8,6 +8,7 @@ pub mod check;
 pub mod dut;
 pub mod history;
 pub mod interrupt;
+pub mod lab;
 pub mod machine;
 pub mod pipeline;
 pub mod progress;

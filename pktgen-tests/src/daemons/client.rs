@@ -1,6 +1,5 @@
 //! A blocking client of the forwarding daemon's API, for tests and tours.
 
-use std::future::Future;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -44,9 +43,18 @@ impl Client {
         call: &'static str,
         work: impl AsyncFnOnce(&mut DataplaneClient<Channel>) -> Result<T, tonic::Status>,
     ) -> Result<T, DaemonError> {
+        self.call_within(CALL_TIMEOUT, call, work)
+    }
+
+    fn call_within<T>(
+        &mut self,
+        timeout: Duration,
+        call: &'static str,
+        work: impl AsyncFnOnce(&mut DataplaneClient<Channel>) -> Result<T, tonic::Status>,
+    ) -> Result<T, DaemonError> {
         let dataplane = &mut self.dataplane;
-        let answer = self.runtime.block_on(limited(work(dataplane)));
-        let answer = answer.ok_or_else(|| slow(call))?;
+        let answer = self.runtime.block_on(async { tokio::time::timeout(timeout, work(dataplane)).await });
+        let answer = answer.map_err(|_| DaemonError::Slow { call, seconds: timeout.as_secs() })?;
         answer.map_err(|status| DaemonError::Call { call, status: Box::new(status) })
     }
 
@@ -154,25 +162,34 @@ impl Client {
         owner: &str,
         operations: Vec<v1::Operation>,
     ) -> Result<Vec<v1::Refusal>, DaemonError> {
+        self.program_batches(owner, vec![operations], CALL_TIMEOUT)
+    }
+
+    /// As [`Client::program`], in batches, each small enough for a message, and with a time limit of the caller's: for
+    /// whole tables.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or ends the stream.
+    pub fn program_batches(
+        &mut self,
+        owner: &str,
+        batches: Vec<Vec<v1::Operation>>,
+        timeout: Duration,
+    ) -> Result<Vec<v1::Refusal>, DaemonError> {
         use v1::program_request::Body;
-        let bodies = [
-            Body::Hello(v1::Hello { owner: owner.to_owned(), snapshot: true }),
-            Body::Operations(v1::Operations { operations }),
-            Body::EndOfSnapshot(v1::EndOfSnapshot {}),
-        ];
+        let first = Body::Hello(v1::Hello { owner: owner.to_owned(), snapshot: true });
+        let batches = batches.into_iter().map(|operations| Body::Operations(v1::Operations { operations }));
+        let last = Body::EndOfSnapshot(v1::EndOfSnapshot {});
+        let bodies = std::iter::once(first).chain(batches).chain(std::iter::once(last));
         let requests: Vec<_> =
             (1..).zip(bodies).map(|(batch, body)| v1::ProgramRequest { batch, body: Some(body) }).collect();
         let count = requests.len();
-        let replies: Vec<v1::ProgramReply> = self.call("Program", async |d| {
+        let replies: Vec<v1::ProgramReply> = self.call_within(timeout, "Program", async |d| {
             let replies = d.program(tokio_stream::iter(requests)).await?.into_inner();
             replies.take(count).collect().await
         })?;
         Ok(replies.into_iter().flat_map(|reply| reply.refusals).collect())
     }
-}
-
-async fn limited<T>(work: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(CALL_TIMEOUT, work).await.ok()
 }
 
 fn slow(call: &'static str) -> DaemonError {
