@@ -36,6 +36,12 @@ impl Interrupt {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// The same request, for what works in a lab.
+    #[must_use]
+    pub fn for_lab(&self) -> ze_pktgen::lab::Interrupt {
+        Arc::clone(&self.0).into()
+    }
+
     /// As Ctrl-C does.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);

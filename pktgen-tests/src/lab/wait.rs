@@ -17,6 +17,13 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
+impl From<Arc<AtomicBool>> for Interrupt {
+    /// A flag that somebody else sets: a signal handler, for one.
+    fn from(flag: Arc<AtomicBool>) -> Self {
+        Self(flag)
+    }
+}
+
 impl Interrupt {
     /// Asks everything in the lab to stop.
     pub fn set(&self) {
