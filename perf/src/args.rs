@@ -1,11 +1,13 @@
 //! The command line.
 
+mod lab;
 mod pipeline;
 mod results;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub use lab::LabArgs;
 pub use pipeline::{Options, PipelineArgs, PipelineOrder, Scenario};
 pub use results::{CheckArgs, ReportArgs};
 
@@ -24,6 +26,9 @@ pub enum Command {
     /// Cycles per packet of the forwarding graph, in memory, one pinned worker, no sockets
     #[command(after_long_help = pipeline::JSON_HELP)]
     Pipeline(PipelineArgs),
+    /// Throughput, loss and latency over AF_XDP in network namespaces, RFC 2544 style
+    #[command(after_long_help = lab::LAB_HELP)]
+    Lab(LabArgs),
     /// Results as a page with plots (--html), and as Markdown
     Report(ReportArgs),
     /// Is NEW worse than OLD? Exits with 1 if so

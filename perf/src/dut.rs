@@ -15,7 +15,7 @@ mod ze;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ipnet::IpNet;
 use ze_pktgen::daemons::Binaries;
 use ze_pktgen::lab::{Lab, Namespace};
@@ -100,4 +100,19 @@ pub trait Dut {
     /// # Errors
     /// When it has failed meanwhile: then what was measured is worth nothing.
     fn stop(&mut self) -> Result<()>;
+}
+
+/// The DUTs there are.
+pub const NAMES: [&str; 2] = ["ze", "none"];
+
+/// The DUT of a name; `idle` is the idle mode of Ze's worker.
+///
+/// # Errors
+/// When there is no such DUT.
+pub fn named(name: &str, idle: &str) -> Result<Box<dyn Dut>> {
+    match name {
+        "ze" => Ok(Box::new(Ze::new(idle))),
+        "none" => Ok(Box::new(NoDut)),
+        _ => bail!("there is no DUT '{name}'; there are {}", NAMES.join(", ")),
+    }
 }

@@ -1,7 +1,7 @@
 //! ze-perf: throughput, latency and scale.
 //!
 //! `ze-perf pipeline` measures cycles per packet of the real graph, driven by the real worker loop, on in-memory
-//! ports. How, and what the figures mean, is in `docs/performance.md`.
+//! ports. `ze-perf lab` measures throughput, loss and latency through real devices. How, and what the figures mean, is in `docs/performance.md`.
 
 pub mod args;
 pub mod check;
@@ -30,6 +30,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::Pipeline(options) => {
             pipeline::run_order(&options.check().unwrap_or_else(|error| error.exit()))
         }
+        Command::Lab(options) => lab::run(options.check().unwrap_or_else(|error| error.exit())),
         Command::Report(options) => report::run(&options),
         Command::Check(options) => Ok(check::run(&options)),
     }

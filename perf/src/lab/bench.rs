@@ -1,6 +1,7 @@
 //! The test bench: two cables, a DUT between them, a generator and a sink.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
@@ -8,8 +9,8 @@ use ze_packet::MacAddr;
 use ze_pktgen::daemons::Binaries;
 use ze_pktgen::lab::{Interrupt, Lab, Namespace, VethOptions};
 use ze_pktgen::traffic::{
-    Addresses, Counter, FCS_BYTES, Generator, PacketSpec, Packets, Ports, Receiver, Sink, Sizes, Transport,
-    trial,
+    Addresses, Counter, FCS_BYTES, Generator, PacketSpec, Packets, Ports, Receiver, Sink, Sizes, Stop,
+    Transport, trial,
 };
 
 use super::placement::{Cores, NapiRank, pin_napi, steer, take_tester_core};
@@ -164,13 +165,24 @@ impl Bench {
     /// # Errors
     /// When the offer makes no sense for these routes, somebody asked to stop, or the tester failed.
     pub fn trial(&mut self, offer: &Offer) -> Result<Trial> {
+        self.offer(offer, Stop::Time(Duration::from_secs_f64(offer.seconds)))
+    }
+
+    /// Offers so many packets, whatever time that takes: back-to-back if the offer's rate is the largest.
+    ///
+    /// # Errors
+    /// As [`Bench::trial`].
+    pub fn burst(&mut self, offer: &Offer, packets: u64) -> Result<Trial> {
+        self.offer(offer, Stop::Packets(packets))
+    }
+
+    fn offer(&mut self, offer: &Offer, stop: Stop) -> Result<Trial> {
         self.prepare(offer)?;
         let (Some((_, packets)), Some((generator, receiver))) = (&self.packets, &mut self.ends) else {
             bail!("the bench is closed");
         };
         self.run = self.run.wrapping_add(1);
         let (run, cores, realtime) = (self.run, self.options.cores, self.options.realtime);
-        let stop = ze_pktgen::traffic::Stop::Time(std::time::Duration::from_secs_f64(offer.seconds));
         let interrupt = self.lab.interrupt();
         let load = (offer.rate, stop);
         // A thread of its own, for its core and priority.

@@ -61,6 +61,8 @@ pub struct Trial {
     pub seconds: f64,
     /// Seconds by which the generator was late.
     pub generator_late_s: f64,
+    /// Of those, seconds in which something else had the generator's core.
+    pub generator_away_s: f64,
     /// Latency, if the sink looks at packets.
     pub latency: Option<Latency>,
     /// The whole distribution of it, nanoseconds.
@@ -140,6 +142,7 @@ impl Trial {
             returned: outcome.returned,
             seconds: rounded(seconds),
             generator_late_s: rounded(outcome.slipped.as_secs_f64()),
+            generator_away_s: rounded(outcome.away.as_secs_f64()),
             latency: arrivals.as_ref().and_then(|a| Latency::of(&a.latency)),
             histogram: arrivals.map(|a| a.latency),
         }
@@ -152,8 +155,10 @@ impl Trial {
             return Some(format!("the sink was too slow for {} packets", self.missed_by_sink));
         }
         let asked = self.asked_pps?;
-        (self.offered_pps < asked * OFFERED_SHARE_MIN)
-            .then(|| format!("the generator offered {:.0} of {asked:.0} packets a second", self.offered_pps))
+        // While it was away it offered nothing; that says nothing about what it can.
+        let offered = self.sent as f64 / (self.seconds - self.generator_away_s).max(f64::MIN_POSITIVE);
+        (offered < asked * OFFERED_SHARE_MIN)
+            .then(|| format!("the generator offered {offered:.0} of {asked:.0} packets a second"))
     }
 
     /// Why what arrived is not what was sent; none if it is.

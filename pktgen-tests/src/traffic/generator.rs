@@ -189,4 +189,10 @@ impl<'a> Transmission<'a> {
     pub const fn slipped_ns(&self) -> u64 {
         self.pace.slipped_ns
     }
+
+    /// Of that, how long the generator did not have its core.
+    #[must_use]
+    pub const fn away_ns(&self) -> u64 {
+        self.pace.away_ns
+    }
 }

@@ -24,6 +24,9 @@ pub enum Stop {
 /// descheduled generator did not send in time is no even load, and would be lost in front of any router.
 const LATE_MAX: u64 = 64;
 
+/// Who is late by more than this at once was away; who is late by less, again and again, is too slow.
+const AWAY_MIN_NS: u64 = 500_000;
+
 /// Says how many packets are due.
 #[derive(Clone, Debug)]
 pub struct Pace {
@@ -37,6 +40,8 @@ pub struct Pace {
     given: u64,
     /// How long the schedule had to be stretched.
     pub slipped_ns: u64,
+    /// Of that, in one piece: the generator did not have its core.
+    pub away_ns: u64,
 }
 
 impl Pace {
@@ -54,7 +59,7 @@ impl Pace {
             (Stop::Time(time), Rate::Max) => now_ns.saturating_add(time.as_nanos() as u64),
             _ => u64::MAX,
         };
-        Self { rate, total, end_ns, start_ns: now_ns, scheduled: 0, given: 0, slipped_ns: 0 }
+        Self { rate, total, end_ns, start_ns: now_ns, scheduled: 0, given: 0, slipped_ns: 0, away_ns: 0 }
     }
 
     /// How many to send now, `most` at most; they count as sent.
@@ -71,6 +76,9 @@ impl Pace {
                     let slip_ns = ((late - LATE_MAX) as f64 / pps * 1e9) as u64;
                     self.start_ns += slip_ns;
                     self.slipped_ns += slip_ns;
+                    if slip_ns > AWAY_MIN_NS {
+                        self.away_ns += slip_ns;
+                    }
                 }
                 late.min(LATE_MAX).min(most)
             }
@@ -115,7 +123,7 @@ mod tests {
         let mut pace = Pace::start(pps(1e6), Stop::Packets(1000), 0);
         assert_eq!(pace.due(0, 1000), 1);
         assert_eq!(pace.due(500_000, 1000), LATE_MAX);
-        assert!(pace.slipped_ns > 400_000);
+        assert!(pace.slipped_ns > 400_000 && pace.away_ns == 0);
         assert_eq!(pace.due(500_000, 1000), 0);
         assert_eq!(pace.due(510_000, 1000), 10);
         let mut sent = 1 + LATE_MAX + 10;
@@ -125,6 +133,9 @@ mod tests {
             sent += pace.due(now_ns, 1000);
         }
         assert_eq!(sent, 1000);
+        let mut pace = Pace::start(pps(1e6), Stop::Packets(1000), 0);
+        pace.due(50_000_000, 1000);
+        assert!(pace.away_ns > 49_000_000);
     }
 
     #[test]

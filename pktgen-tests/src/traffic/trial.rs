@@ -35,6 +35,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// How much longer the generator took than it should, being late.
     pub slipped: Duration,
+    /// Of that, how long it did not have its core: the load was right before and after.
+    pub away: Duration,
     /// Packets that arrived, each counted once. A counting receiver counts whatever arrives.
     pub received: u64,
     /// What a full receiver saw.
@@ -128,6 +130,7 @@ pub fn trial(
         sent: transmission.sent,
         elapsed: Duration::from_nanos(transmission.elapsed_ns()),
         slipped: Duration::from_nanos(transmission.slipped_ns()),
+        away: Duration::from_nanos(transmission.away_ns()),
         received,
         missed: receiver.missed() - missed,
         returned: generator.returned - returned,
