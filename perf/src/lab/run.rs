@@ -29,6 +29,10 @@ const LEAST_PPS: f64 = 1000.0;
 const TESTER_SHARE_MAX: f64 = 0.95;
 /// A search that has not come to its end by then never will: the DUT is not the same from trial to trial.
 const TRIALS_MAX: usize = 120;
+/// Trials at the same load that the tester may fail at before it is taken to be too slow for that load.
+const LIMITED_MAX: usize = 2;
+/// What is tried then, as a share of that load.
+const LIMITED_STEP: f64 = 0.95;
 /// Trials of a search, as a guess for the time it takes.
 const TRIALS_GUESS: f64 = 9.0;
 /// What a trial takes besides its time: building flows, waiting for stragglers.
@@ -283,6 +287,7 @@ impl LabRun {
             trials: 0,
             no_figure: None,
         };
+        let mut limited = 0;
         for trials in 0..TRIALS_MAX {
             match search.next(goal) {
                 Step::Found(bounds) => {
@@ -300,10 +305,15 @@ impl LabRun {
                     if let Some(fault) = trial.fault() {
                         bail!("{title} at {pps:.0} packets a second: {fault}");
                     }
-                    if trial.tester_limit().is_some() {
-                        search.limit(trial.offered_pps.min(pps * 0.99));
-                    } else {
+                    if trial.tester_limit().is_none() {
                         search.note(pps, goal.trial_seconds, trial.loss_ratio);
+                        limited = 0;
+                    } else if limited < LIMITED_MAX {
+                        // Once may be chance; the same load is tried again.
+                        limited += 1;
+                    } else {
+                        search.limit(pps * LIMITED_STEP);
+                        limited = 0;
                     }
                     result.trials.push(trial);
                 }

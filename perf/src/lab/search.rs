@@ -94,6 +94,7 @@ impl Search {
     /// The generator can not offer more than this.
     pub fn limit(&mut self, most_pps: f64) {
         self.most_pps = most_pps.clamp(self.least_pps, self.most_pps);
+        self.first_pps = self.first_pps.min(self.most_pps);
         self.trials.split_off(&(key(self.most_pps) + 1));
     }
 

@@ -20,9 +20,10 @@ pub enum Stop {
     Time(Duration),
 }
 
-/// How many packets may be late and are still sent at once. More are sent later instead: a burst of what a
-/// descheduled generator did not send in time is no even load, and would be lost in front of any router.
-const LATE_MAX: u64 = 64;
+/// How many packets may be late and are still sent at once: fewer than the 256 that a veth holds. More are sent later
+/// instead: a burst of what a descheduled generator did not send in time is no even load, and would be lost in front of
+/// any router.
+const LATE_MAX: u64 = 128;
 
 /// Who is late by more than this at once was away; who is late by less, again and again, is too slow.
 const AWAY_MIN_NS: u64 = 500_000;

@@ -94,6 +94,7 @@ fn a_load_below_a_bad_one_counts_even_if_a_higher_one_was_good() {
 fn what_the_generator_can_not_offer_is_not_tried_again() {
     let mut trials = Search::new(1000.0, 2e6, 1e6);
     trials.limit(800_000.0);
+    assert_eq!(trials.next(&NDR), Step::Try { pps: 800_000.0 });
     trials.note(700_000.0, 1.0, 0.0);
     for _ in 0..20 {
         match trials.next(&NDR) {
