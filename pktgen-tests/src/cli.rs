@@ -2,12 +2,19 @@
 //!
 //! Exit codes: 0 all is as it should be, 1 something that was looked at is wrong, 2 the command could not do its work.
 
+mod generate;
+mod receive;
+mod replay;
+mod report;
 mod run;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+
+use crate::lab::Interrupt;
 
 /// Something that was looked at is wrong.
 const WRONG: u8 = 1;
@@ -26,6 +33,15 @@ struct Args {
 enum Command {
     /// Play scenarios and judge what comes of them.
     Run(run::Args),
+    /// Send packets of many flows through AF_XDP, and tell what became of them.
+    #[command(after_long_help = generate::HELP)]
+    Generate(Box<generate::Args>),
+    /// Count what `generate` sent elsewhere: loss, order, duplicates, latency.
+    #[command(after_long_help = receive::HELP)]
+    Receive(receive::Args),
+    /// Send a capture again, with its timing.
+    #[command(after_long_help = replay::HELP)]
+    Replay(replay::Args),
 }
 
 /// Runs the command; the exit code is for the shell.
@@ -40,6 +56,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match &args.command {
         Command::Run(args) => run::run(args),
+        Command::Generate(args) => with_signals(|interrupt| generate::run(args, interrupt)),
+        Command::Receive(args) => with_signals(|interrupt| receive::run(args, interrupt)),
+        Command::Replay(args) => with_signals(|interrupt| replay::run(args, interrupt)),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -49,4 +68,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Does what ends in order at the first Ctrl-C: devices are as they were.
+fn with_signals(work: impl FnOnce(&Interrupt) -> anyhow::Result<bool>) -> anyhow::Result<bool> {
+    work(&crate::demo::watch_signals().context("listening to signals")?)
 }

@@ -28,6 +28,7 @@ pub use summary::{Environment, Kept, Rates, StepResult, Summary, Transfer, Worke
 
 use network::Network;
 use screen::{Screen, Silent, Terminal};
+pub(crate) use signals::watch as watch_signals;
 use steps::Tour;
 
 /// Bytes of each measured transfer.

@@ -7,7 +7,8 @@
 //!
 //! Each packet carries a [`Signature`]: run, stream, sequence number and the time it was sent. The sink tells loss,
 //! reordering and duplicates from the numbers, and latency from the time. The order is judged within a stream, that
-//! is, a queue of the generator. [`trial`] does both ends on one thread.
+//! is, a queue of the generator. [`trial`] does both ends on one thread; [`replay`] sends what a capture
+//! holds, with its timing.
 
 mod arrivals;
 mod clock;
@@ -15,6 +16,7 @@ mod generator;
 mod layers;
 mod pace;
 mod packets;
+mod replay;
 mod signature;
 mod sink;
 mod sizes;
@@ -29,6 +31,7 @@ pub use generator::{Generator, Transmission};
 pub use layers::Layer;
 pub use pace::{Pace, Rate, Stop};
 pub use packets::{FLOWS_MAX, PacketSpec, Packets, Transport};
+pub use replay::{Capture, ReplayRate, Replayed, replay};
 pub use signature::{SIGNATURE_BYTES, Signature};
 pub use sink::{Counter, Sink};
 pub use sizes::{FCS_BYTES, FRAME_MAX_BYTES, FRAME_MIN_BYTES, Sizes};

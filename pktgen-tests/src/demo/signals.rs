@@ -12,7 +12,7 @@ use crate::lab::Interrupt;
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// Starts to listen; the request to stop is set when the first signal comes.
-pub(super) fn watch() -> io::Result<Interrupt> {
+pub(crate) fn watch() -> io::Result<Interrupt> {
     let interrupt = Interrupt::default();
     let runtime = Builder::new_current_thread().enable_all().build()?;
     // The handlers are in place before this function returns.

@@ -57,6 +57,12 @@ impl Arrivals {
         }
     }
 
+    /// How many must have been sent, by the highest number of each stream.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.streams.iter().map(SequenceWindow::next).sum()
+    }
+
     /// Judges a frame that arrived at `now_ns`.
     #[inline]
     pub fn note(&mut self, packets: &Packets, frame: &[u8], now_ns: u32) {
@@ -141,6 +147,7 @@ mod tests {
         arrivals.note(&packets, &[0; 60], 0);
         let Arrivals { received, duplicates, reordered, foreign, corrupt, too_late, .. } = arrivals;
         assert_eq!((received, duplicates, reordered, foreign, corrupt, too_late), (6, 1, 1, 3, 0, 0));
+        assert_eq!(arrivals.expected(), 5 + 2);
         assert_eq!((arrivals.latency.len(), arrivals.latency.max()), (6, 500));
     }
 
