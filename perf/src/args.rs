@@ -7,6 +7,7 @@ mod results;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::lpm::args::LpmArgs;
 pub use lab::LabArgs;
 pub use pipeline::{Options, PipelineArgs, PipelineOrder, Scenario};
 pub use results::{CheckArgs, ReportArgs};
@@ -29,6 +30,9 @@ pub enum Command {
     /// Throughput, loss and latency over AF_XDP in network namespaces, RFC 2544 style
     #[command(after_long_help = lab::LAB_HELP)]
     Lab(LabArgs),
+    /// Longest-prefix match: lookups, memory and updates, beside DPDK's tables and other crates'
+    #[command(after_long_help = crate::lpm::args::HELP)]
+    Lpm(LpmArgs),
     /// Results as a page with plots (--html), and as Markdown
     Report(ReportArgs),
     /// Is NEW worse than OLD? Exits with 1 if so
@@ -37,7 +41,7 @@ pub enum Command {
 }
 
 /// The core to measure on: the one that is wanted, or the last of those that this process may use.
-fn choose_core(wanted: Option<usize>, command: &str) -> Result<usize, clap::Error> {
+pub(crate) fn choose_core(wanted: Option<usize>, command: &str) -> Result<usize, clap::Error> {
     let available: Vec<_> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|c| c.id).collect();
     match wanted {
         Some(core) if available.contains(&core) => Ok(core),

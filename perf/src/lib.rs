@@ -1,7 +1,8 @@
 //! ze-perf: throughput, latency and scale.
 //!
 //! `ze-perf pipeline` measures cycles per packet of the real graph, driven by the real worker loop, on in-memory
-//! ports. `ze-perf lab` measures throughput, loss and latency through real devices. How, and what the figures mean, is in `docs/performance.md`.
+//! ports. `ze-perf lab` measures throughput, loss and latency through real devices, `ze-perf lpm` the routing table beside
+//! its peers. How, and what the figures mean, is in `docs/performance.md`.
 
 pub mod args;
 pub mod check;
@@ -9,6 +10,7 @@ pub mod dut;
 pub mod history;
 pub mod interrupt;
 pub mod lab;
+pub mod lpm;
 pub mod machine;
 pub mod pipeline;
 pub mod progress;
@@ -31,6 +33,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
             pipeline::run_order(&options.check().unwrap_or_else(|error| error.exit()))
         }
         Command::Lab(options) => lab::run(options.check().unwrap_or_else(|error| error.exit())),
+        Command::Lpm(options) => {
+            let report = lpm::run(&options)?;
+            if options.json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                print!("{report}");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Report(options) => report::run(&options),
         Command::Check(options) => Ok(check::run(&options)),
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 use std::{fmt, fs};
 
 use serde::{Deserialize, Serialize};
-use ze_graph::{Pages, clock};
+use ze_graph::clock;
 
 /// The machine, as far as it explains figures. Unknown is null.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Machine {
     pub governor: Option<String>,
     /// Frequency of the time stamp counter, measured against the monotonic clock while the runs lasted.
     pub tsc_hz: u64,
-    /// Pages that hold the frames.
+    /// Pages that hold the frames, or the tables.
     pub huge_pages: String,
     /// Processes that wanted to run, mean of the last minute: above 1 the machine is not quiet.
     pub load_average: Option<f64>,
@@ -33,7 +33,7 @@ pub struct Machine {
 impl Machine {
     /// Looks around.
     #[must_use]
-    pub fn describe(core: usize, tsc_hz: u64, pages: Pages) -> Self {
+    pub fn describe(core: usize, tsc_hz: u64, pages: impl ToString) -> Self {
         let governor = format!("/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor");
         Self {
             cpu: cpu_name(),
@@ -67,7 +67,7 @@ impl fmt::Display for Machine {
     }
 }
 
-fn line(path: &str) -> Option<String> {
+pub(crate) fn line(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }

@@ -10,7 +10,7 @@ mod baseline;
 mod drain;
 mod meter;
 mod order;
-mod random;
+pub(crate) mod random;
 mod report;
 mod router;
 pub mod routes;

@@ -47,6 +47,15 @@ impl Family {
         }
     }
 
+    /// 4 or 6.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::V4 => 4,
+            Self::V6 => 6,
+        }
+    }
+
     /// The address with this number.
     #[must_use]
     pub const fn address(self, number: u128) -> IpAddr {
@@ -189,7 +198,7 @@ fn random_prefix(family: Family, random: &mut Random) -> IpNet {
 }
 
 /// Any IPv4 address; any IPv6 address of 2000::/3 (RFC 4291 §2.4), where unicast is.
-pub(super) fn random_address(family: Family, random: &mut Random) -> u128 {
+pub(crate) fn random_address(family: Family, random: &mut Random) -> u128 {
     match family {
         Family::V4 => random.wide() >> 96,
         Family::V6 => 1 << 125 | random.wide() >> 3,
@@ -211,7 +220,7 @@ fn route(line: &str, family: Family) -> Result<(IpNet, u32)> {
     Ok((net, id.parse().context("no nexthop number")?))
 }
 
-fn read(path: &Path) -> Result<String> {
+pub(crate) fn read(path: &Path) -> Result<String> {
     let mut file = BufReader::new(File::open(path)?);
     let mut bytes = Vec::new();
     file.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;

@@ -1,0 +1,162 @@
+//! Ze's own table, through the interface that the fast path uses: a view under a guard for each batch.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use ze_lpm::{Config, Domain, Lpm, LpmReader};
+use ze_sync::Reader;
+
+use super::engine::{Built, Change, Engine, Updates, answers, change_routes, cpu_time, rate, rates};
+use super::table::{Addresses, CHUNK, Net, Table};
+use crate::pipeline::random::Random;
+use crate::stats::median;
+
+/// Turns of idling and updating, so that whatever changes with time changes both.
+const TURNS: u8 = 8;
+/// How long each is.
+const TURN_TIME: Duration = Duration::from_millis(200);
+/// Addresses that the reader of the updates looks up at once, as the fast path does.
+const READER_BATCH: usize = 256;
+
+/// Ze with one of its engines.
+pub(super) struct Ze<F: Net> {
+    name: String,
+    engine: ze_lpm::Engine,
+    domain: Domain,
+    table: Lpm<F>,
+    reader: Reader,
+    reader_core: Option<usize>,
+}
+
+impl<F: Net> Ze<F> {
+    /// One for each engine that this CPU can run; the first is what the fast path takes, and is called `ze`. While
+    /// updates are measured, the reader is on `reader_core`.
+    pub(super) fn all(reader_core: Option<usize>) -> Result<Vec<Self>> {
+        let named = |engine: ze_lpm::Engine| {
+            let best = engine == ze_lpm::Engine::best();
+            let domain = Domain::new();
+            Ok(Self {
+                name: if best { "ze".to_owned() } else { format!("ze_{}", engine.name()) },
+                engine,
+                table: Lpm::new(&domain, Config::default()),
+                reader: domain.register().context("a reader of a new domain")?,
+                domain,
+                reader_core,
+            })
+        };
+        ze_lpm::Engine::all().into_iter().map(named).collect()
+    }
+
+    fn source(&self) -> LpmReader<F> {
+        self.table.reader().with_engine(self.engine)
+    }
+}
+
+impl<F: Net> Engine<F> for Ze<F> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn build(&mut self, table: &Table<F>) -> Result<Built> {
+        let start = cpu_time();
+        self.table = Lpm::build(&self.domain, Config::default(), table.routes.iter().copied())?;
+        let seconds = (cpu_time() - start).as_secs_f64();
+        Ok(Built { seconds, bytes: self.table.memory().lookup_bytes as u64 })
+    }
+
+    fn rates(&mut self, addresses: &Addresses<F>, batch: usize) -> Result<Vec<f64>> {
+        let source = self.source();
+        Ok(rates(&addresses.all, batch, |addrs, values| {
+            source.view(&self.reader.enter()).lookup_batch(addrs, values);
+            self.reader.quiescent();
+        }))
+    }
+
+    fn answers(&mut self, addresses: &Addresses<F>) -> Result<Vec<u32>> {
+        let source = self.source();
+        Ok(answers(&addresses.all, |addrs, values| {
+            source.view(&self.reader.enter()).lookup_batch(addrs, values);
+            self.reader.quiescent();
+        }))
+    }
+
+    fn updates(&mut self, table: &Table<F>) -> Result<Updates> {
+        let addresses = table.traces.first().context("no trace for the reader")?;
+        let (source, turn, stop) = (self.source(), AtomicU8::new(0), AtomicBool::new(false));
+        let core = self.reader_core;
+        let mut reader = self.domain.register().context("a second reader")?;
+        self.reader.quiescent();
+        thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                if let Some(id) = core {
+                    core_affinity::set_for_current(core_affinity::CoreId { id });
+                }
+                watch(&mut reader, &source, addresses, &turn, &stop)
+            });
+            let wrote = write_in_turns(&mut self.table, table, &turn, &mut self.reader);
+            stop.store(true, Ordering::Relaxed);
+            let [idle, busy] = looking.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+            let lose = |idle: f64, busy: f64| 1.0 - busy / idle;
+            Ok(Updates { per_second: wrote?, readers_lose: median(idle).zip(median(busy)).map(|(i, b)| lose(i, b)) })
+        })
+    }
+}
+
+/// Idles in even turns and updates in odd ones; updates a second of CPU time.
+fn write_in_turns<F: Net>(
+    lpm: &mut Lpm<F>,
+    table: &Table<F>,
+    turn: &AtomicU8,
+    own_reader: &mut Reader,
+) -> Result<f64> {
+    let mut random = Random::new(11);
+    let (mut done, mut time) = (0, Duration::ZERO);
+    for number in 0..TURNS {
+        turn.store(number, Ordering::Relaxed);
+        if number % 2 == 0 {
+            thread::sleep(TURN_TIME);
+            continue;
+        }
+        let end = Instant::now() + TURN_TIME;
+        let goes_on = |_| {
+            own_reader.quiescent();
+            Instant::now() < end
+        };
+        let (more, took) = change_routes(table, &mut random, goes_on, |prefix, change| {
+            match change {
+                Change::Remove => _ = lpm.remove(prefix).context("a route that is there is not found")?,
+                Change::Insert(value) => _ = lpm.insert(prefix, value)?,
+            }
+            Ok(())
+        })?;
+        (done, time) = (done + more, time + took);
+    }
+    Ok(done as f64 / time.as_secs_f64())
+}
+
+/// Looks up until told to stop: the rates of chunks that fell into even turns, and into odd ones.
+fn watch<F: Net>(
+    reader: &mut Reader,
+    source: &LpmReader<F>,
+    addresses: &Addresses<F>,
+    turn: &AtomicU8,
+    stop: &AtomicBool,
+) -> [Vec<f64>; 2] {
+    let mut rates = [Vec::new(), Vec::new()];
+    for chunk in addresses.all.chunks_exact(CHUNK).cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let before = turn.load(Ordering::Relaxed);
+        let rate = rate(chunk, READER_BATCH, &mut |addrs, values| {
+            source.view(&reader.enter()).lookup_batch(addrs, values);
+            reader.quiescent();
+        });
+        if turn.load(Ordering::Relaxed) == before {
+            rates[usize::from(before % 2)].push(rate);
+        }
+    }
+    rates
+}
