@@ -28,7 +28,8 @@ Fields of --json:
              updates_per_s  route changes a second, a quarter each withdrawn, announced, pointed elsewhere, pointed
                          back; for Ze while a reader on another core looks up
   machine    cpu, cores, kernel, governor, tsc_hz, huge_pages, load_average, git_revision
-  tables     family, routes, source, readers_lose: the share of its rate that Ze's reader lost to the updates
+  tables     family, routes, source, readers_lose: the share of its rate that Ze's reader
+             loses to_updates (against a writer that computes something else), to_a_writer (against one that sleeps)
   skipped    engine, reason
   runs, batch";
 

@@ -13,6 +13,8 @@ use super::table::{Addresses, CHUNK, Net, Table};
 use crate::pipeline::routes::Family;
 
 const PROGRAM: &str = include_str!("../../peers/dpdk.c");
+/// Where it and DPDK write what is no answer.
+const LOG: &str = "log";
 /// Bits that DPDK's tables index directly; then come tables of eight bits.
 const FIRST_BITS: u8 = 24;
 const STEP_BITS: u8 = 8;
@@ -126,16 +128,18 @@ impl Program {
             .args([family, &CHUNK.to_string(), &tables(table).to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(folder.path().join(LOG))?)
             .spawn()
             .context("the program does not start")?;
         let (input, output) = (child.stdin.take(), child.stdout.take().context("no pipe")?);
         let mut program = Self { folder, child, input, output: BufReader::new(output) };
-        let greeting = program.answer().context("DPDK's environment does not start (2 GB of memory are needed)")?;
-        if greeting != "ready" {
-            bail!("the program says '{greeting}' at its start");
+        match program.answer() {
+            Ok(greeting) if greeting == "ready" => Ok(program),
+            _ => {
+                let log = fs::read_to_string(program.folder.path().join(LOG)).unwrap_or_default();
+                bail!("DPDK does not start: {}", log.lines().next().unwrap_or("it says nothing"))
+            }
         }
-        Ok(program)
     }
 
     fn ask(&mut self, request: &str) -> Result<String> {

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
 use rustix::time::{ClockId, clock_gettime};
 use ze_lpm::{Prefix, Value};
 
@@ -31,8 +32,17 @@ pub(super) struct Built {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Updates {
     pub(super) per_second: f64,
-    /// The share of its rate that a reader lost meanwhile, if there was one.
-    pub(super) readers_lose: Option<f64>,
+    /// What a reader lost meanwhile, if there was one.
+    pub(super) readers_lose: Option<ReadersLose>,
+}
+
+/// The share of its rate that a reader on another core loses while routes change.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct ReadersLose {
+    /// Compared with a writer that computes something else.
+    pub(super) to_updates: f64,
+    /// Compared with one that sleeps.
+    pub(super) to_a_writer: f64,
 }
 
 /// One of those that are compared.

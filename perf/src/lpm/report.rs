@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::args::{LpmArgs, Trace};
-use super::engine::Built;
+use super::engine::{Built, ReadersLose};
 use crate::machine::Machine;
 use crate::pipeline::routes::Family;
 use crate::stats::{median, rounded};
@@ -32,7 +32,7 @@ pub(super) struct Line {
     mlps: f64,
     memory_bytes: u64,
     build_s: f64,
-    updates_per_s: f64,
+    updates_per_s: Option<f64>,
 }
 
 /// What was looked up in.
@@ -41,7 +41,7 @@ pub(super) struct TableReport {
     pub(super) family: u8,
     pub(super) routes: usize,
     pub(super) source: String,
-    pub(super) readers_lose: Option<f64>,
+    pub(super) readers_lose: Option<ReadersLose>,
 }
 
 /// An engine that was not measured.
@@ -57,12 +57,12 @@ pub(super) struct Measured {
     built: Built,
     /// By trace, of all chunks.
     pub(super) rates: Vec<Vec<f64>>,
-    pub(super) updates_per_s: f64,
+    pub(super) updates_per_s: Option<f64>,
 }
 
 impl Measured {
     pub(super) fn new(name: &str, built: Built, traces: usize) -> Self {
-        Self { name: name.to_owned(), built, rates: vec![Vec::new(); traces], updates_per_s: 0.0 }
+        Self { name: name.to_owned(), built, rates: vec![Vec::new(); traces], updates_per_s: None }
     }
 }
 
@@ -104,7 +104,7 @@ impl Report {
                     mlps: rounded(median(rates).unwrap_or(0.0)),
                     memory_bytes: engine.built.bytes,
                     build_s: rounded(engine.built.seconds),
-                    updates_per_s: engine.updates_per_s.round(),
+                    updates_per_s: engine.updates_per_s,
                 });
             }
         }
@@ -126,8 +126,13 @@ impl Report {
             self.write_engine(out, engine)?;
         }
         writeln!(out)?;
-        if let Some(share) = readers_lose {
-            writeln!(out, "  While Ze's routes change, a reader on another core loses {:.1} % of its rate.", share * 100.0)?;
+        if let Some(ReadersLose { to_updates, to_a_writer }) = readers_lose {
+            let (to_updates, to_a_writer) = (to_updates * 100.0, to_a_writer * 100.0);
+            writeln!(
+                out,
+                "  While Ze's routes change, a reader on another core loses {to_updates:.1} % of what it does while \
+                 the writer computes something else, {to_a_writer:.1} % of what it does while the writer sleeps."
+            )?;
         }
         write_ratios(out, &lines)
     }
@@ -140,8 +145,9 @@ impl Report {
         }
         let megabytes = first.memory_bytes as f64 / 1e6;
         let updates = match first.updates_per_s {
-            rate if rate >= 1e5 => format!("{:.2} M", rate / 1e6),
-            rate => format!("{rate:.0}"),
+            Some(rate) if rate >= 1e5 => format!("{:.2} M", rate / 1e6),
+            Some(rate) => format!("{rate:.0}"),
+            None => "?".to_owned(),
         };
         writeln!(out, "{megabytes:>8.2} MB{:>8.3} s{updates:>13}", first.build_s)
     }

@@ -1,6 +1,6 @@
 //! Ze's own table, through the interface that the fast path uses: a view under a guard for each batch.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,22 @@ use anyhow::{Context, Result};
 use ze_lpm::{Config, Domain, Lpm, LpmReader};
 use ze_sync::Reader;
 
-use super::engine::{Built, Change, Engine, Updates, answers, change_routes, cpu_time, rate, rates};
+use super::engine::{Built, Change, Engine, ReadersLose, Updates, answers, change_routes, cpu_time, rate, rates};
 use super::table::{Addresses, CHUNK, Net, Table};
 use crate::pipeline::random::Random;
 use crate::stats::median;
 
-/// Turns of idling and updating, so that whatever changes with time changes both.
-const TURNS: u8 = 8;
+/// What the writer does, by turns, so that whatever changes with time changes all.
+const KINDS: usize = 3;
+/// It sleeps.
+const IDLE: usize = 0;
+/// It computes, and touches no memory. Cores of a virtual machine may be two threads of one core: what the reader loses
+/// to a neighbour that is merely busy, the updates have not cost it.
+const BUSY: usize = 1;
+/// It changes routes.
+const UPDATING: usize = 2;
+/// All turns.
+const TURNS: usize = 4 * KINDS;
 /// How long each is.
 const TURN_TIME: Duration = Duration::from_millis(200);
 /// Addresses that the reader of the updates looks up at once, as the fast path does.
@@ -84,7 +93,7 @@ impl<F: Net> Engine<F> for Ze<F> {
 
     fn updates(&mut self, table: &Table<F>) -> Result<Updates> {
         let addresses = table.traces.first().context("no trace for the reader")?;
-        let (source, turn, stop) = (self.source(), AtomicU8::new(0), AtomicBool::new(false));
+        let (source, turn, stop) = (self.source(), AtomicUsize::new(0), AtomicBool::new(false));
         let core = self.reader_core;
         let mut reader = self.domain.register().context("a second reader")?;
         self.reader.quiescent();
@@ -97,29 +106,35 @@ impl<F: Net> Engine<F> for Ze<F> {
             });
             let wrote = write_in_turns(&mut self.table, table, &turn, &mut self.reader);
             stop.store(true, Ordering::Relaxed);
-            let [idle, busy] = looking.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
-            let lose = |idle: f64, busy: f64| 1.0 - busy / idle;
-            Ok(Updates { per_second: wrote?, readers_lose: median(idle).zip(median(busy)).map(|(i, b)| lose(i, b)) })
+            let rates = looking.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+            let rates = rates.map(|rates| median(rates).unwrap_or(f64::NAN));
+            let lost_against = |kind: usize| 1.0 - rates[UPDATING] / rates[kind];
+            let lose = ReadersLose { to_updates: lost_against(BUSY), to_a_writer: lost_against(IDLE) };
+            Ok(Updates { per_second: wrote?, readers_lose: Some(lose) })
         })
     }
 }
 
-/// Idles in even turns and updates in odd ones; updates a second of CPU time.
+/// Takes all turns; updates a second of CPU time.
 fn write_in_turns<F: Net>(
     lpm: &mut Lpm<F>,
     table: &Table<F>,
-    turn: &AtomicU8,
+    turn: &AtomicUsize,
     own_reader: &mut Reader,
 ) -> Result<f64> {
     let mut random = Random::new(11);
     let (mut done, mut time) = (0, Duration::ZERO);
     for number in 0..TURNS {
         turn.store(number, Ordering::Relaxed);
-        if number % 2 == 0 {
-            thread::sleep(TURN_TIME);
+        let end = Instant::now() + TURN_TIME;
+        match number % KINDS {
+            IDLE => thread::sleep(TURN_TIME),
+            BUSY => compute_until(end),
+            _ => (),
+        }
+        if number % KINDS != UPDATING {
             continue;
         }
-        let end = Instant::now() + TURN_TIME;
         let goes_on = |_| {
             own_reader.quiescent();
             Instant::now() < end
@@ -136,15 +151,23 @@ fn write_in_turns<F: Net>(
     Ok(done as f64 / time.as_secs_f64())
 }
 
-/// Looks up until told to stop: the rates of chunks that fell into even turns, and into odd ones.
+fn compute_until(end: Instant) {
+    let mut random = Random::new(12);
+    while Instant::now() < end {
+        let sum = (0..1000).fold(0_u64, |sum, _| sum.wrapping_add(random.next()));
+        std::hint::black_box(sum);
+    }
+}
+
+/// Looks up until told to stop: the rates of chunks, by what the writer did meanwhile.
 fn watch<F: Net>(
     reader: &mut Reader,
     source: &LpmReader<F>,
     addresses: &Addresses<F>,
-    turn: &AtomicU8,
+    turn: &AtomicUsize,
     stop: &AtomicBool,
-) -> [Vec<f64>; 2] {
-    let mut rates = [Vec::new(), Vec::new()];
+) -> [Vec<f64>; KINDS] {
+    let mut rates = [const { Vec::new() }; KINDS];
     for chunk in addresses.all.chunks_exact(CHUNK).cycle() {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -155,7 +178,7 @@ fn watch<F: Net>(
             reader.quiescent();
         });
         if turn.load(Ordering::Relaxed) == before {
-            rates[usize::from(before % 2)].push(rate);
+            rates[before % KINDS].push(rate);
         }
     }
     rates
