@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
 use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
 use ze_lpm::{Prefix, Value};
 
 use super::table::{Addresses, CHUNK, Net, Table};

@@ -114,7 +114,11 @@ impl Report {
         let TableReport { family, routes, source, readers_lose } = table;
         let lines: Vec<_> = self.results.iter().filter(|line| line.family == *family).collect();
         let Some(first) = lines.first() else { return Ok(()) };
-        writeln!(out, "IPv{family}, {routes} routes ({source}), batches of {}, {} runs", self.batch, self.runs)?;
+        writeln!(
+            out,
+            "IPv{family}, {routes} routes ({source}), batches of {}, {} runs",
+            self.batch, self.runs
+        )?;
         writeln!(out)?;
         write!(out, "  {:16}", "M lookups/s")?;
         let engines = lines.chunk_by(|a, b| a.engine == b.engine);
@@ -156,11 +160,15 @@ impl Report {
 /// How many times the peers' rates Ze has.
 fn write_ratios(out: &mut fmt::Formatter<'_>, lines: &[&Line]) -> fmt::Result {
     for peer in ["rte_fib", "rte_fib6", "prefix_trie"] {
-        let ratios: Vec<_> = lines.iter().filter_map(|line| {
-            let other = |name| lines.iter().find(|other| other.engine == name && other.trace == line.trace);
-            (line.engine == "ze").then_some(())?;
-            Some(format!("{} {:.2}", line.trace.name(), line.mlps / other(peer)?.mlps))
-        }).collect();
+        let ratios: Vec<_> = lines
+            .iter()
+            .filter_map(|line| {
+                let other =
+                    |name| lines.iter().find(|other| other.engine == name && other.trace == line.trace);
+                (line.engine == "ze").then_some(())?;
+                Some(format!("{} {:.2}", line.trace.name(), line.mlps / other(peer)?.mlps))
+            })
+            .collect();
         if !ratios.is_empty() {
             writeln!(out, "  Ze is to {peer}: {} to 1.", ratios.join(", "))?;
         }
@@ -179,7 +187,9 @@ impl fmt::Display for Report {
         for Skipped { engine, reason } in &self.skipped {
             writeln!(out, "  Not measured: {engine}: {reason}")?;
         }
-        if let Some(load) = self.machine.as_ref().and_then(|machine| machine.load_average).filter(|&load| load > 1.5) {
+        if let Some(load) =
+            self.machine.as_ref().and_then(|machine| machine.load_average).filter(|&load| load > 1.5)
+        {
             writeln!(out, "\n  The machine is not quiet: its load is {load}.")?;
         }
         Ok(())

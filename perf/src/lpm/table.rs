@@ -75,9 +75,7 @@ pub(super) struct Addresses<F: Net> {
 impl<F: Net> Table<F> {
     pub(super) fn load(args: &LpmArgs) -> Result<Self> {
         let (mut routes, mut source) = match &args.table {
-            Some(path) => {
-                (Routes::load(&Source::File(path.clone()), F::FAMILY)?, path.display().to_string())
-            }
+            Some(path) => (Routes::load(&Source::File(path.clone()), F::FAMILY)?, path.display().to_string()),
             None => {
                 let usual = if F::FAMILY == Family::V4 { ROUTES4 } else { ROUTES6 };
                 let count = args.routes.map_or(usual, |count| count as usize);
@@ -91,8 +89,7 @@ impl<F: Net> Table<F> {
         }
         routes.all.sort_unstable();
         let model = Model::new(&routes);
-        let traces =
-            args.traces().into_iter().map(|trace| Addresses::new(trace, &routes, &model)).collect();
+        let traces = args.traces().into_iter().map(|trace| Addresses::new(trace, &routes, &model)).collect();
         let route = |(net, hop): &(IpNet, u16)| {
             let prefix = Prefix::new(F::addr(number(net.addr())), net.prefix_len())?;
             Ok((prefix, Value::new(value(*hop))?))
@@ -151,7 +148,8 @@ fn host(routes: &Routes, random: &mut Random) -> u128 {
 pub(super) fn family_of(path: &Path) -> Result<Family> {
     let text = routes::read(path).with_context(|| format!("table {}", path.display()))?;
     let is_route = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
-    let first = text.lines().find(is_route).with_context(|| format!("table {} has no routes", path.display()))?;
+    let first =
+        text.lines().find(is_route).with_context(|| format!("table {} has no routes", path.display()))?;
     Ok(if first.contains(':') { Family::V6 } else { Family::V4 })
 }
 
@@ -197,11 +195,8 @@ fn neighbour_or_specific(net: IpNet, bits: u8, lengths: &[u8], random: &mut Rand
         }
         (addr | random.wide().checked_shr(u32::from(128 - (bits - len))).unwrap_or(0), longer)
     };
-    let addr = if bits == 32 {
-        Ipv4Addr::from_bits(addr as u32).into()
-    } else {
-        Ipv6Addr::from_bits(addr).into()
-    };
+    let addr =
+        if bits == 32 { Ipv4Addr::from_bits(addr as u32).into() } else { Ipv6Addr::from_bits(addr).into() };
     Some(IpNet::new(addr, len).ok()?.trunc())
 }
 
@@ -227,7 +222,8 @@ mod tests {
         let routes = Routes::load(&Source::Synthetic(1000), Family::V4).unwrap();
         let model = Model::new(&routes);
         let addresses = Addresses::<V4>::new(Trace::Covered, &routes, &model);
-        let all: Vec<u32> = addresses.all.iter().map(|&addr| model.lookup(addr.into()).map_or(0, value)).collect();
+        let all: Vec<u32> =
+            addresses.all.iter().map(|&addr| model.lookup(addr.into()).map_or(0, value)).collect();
         addresses.check("it", &all).unwrap();
         let mut wrong = all.clone();
         wrong[SAMPLE * 5] += 1;

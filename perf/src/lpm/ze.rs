@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use ze_lpm::{Config, Domain, Lpm, LpmReader};
 use ze_sync::Reader;
 
-use super::engine::{Built, Change, Engine, ReadersLose, Updates, answers, change_routes, cpu_time, rate, rates};
+use super::engine::{
+    Built, Change, Engine, ReadersLose, Updates, answers, change_routes, cpu_time, rate, rates,
+};
 use super::table::{Addresses, CHUNK, Net, Table};
 use crate::pipeline::random::Random;
 use crate::stats::median;
