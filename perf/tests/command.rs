@@ -29,6 +29,11 @@ fn nonsense_is_refused_with_the_reason() {
         ("pipeline ip4 --flows 0", "0 is not in 1..="),
         ("pipeline ip4 --seconds 0", "0 is not in 0.05 to 600"),
         ("pipeline ip4 --seconds NaN", "NaN is not in 0.05 to 600"),
+        ("lpm --family 5", "neither 4 nor 6"),
+        ("lpm --routes 999", "999 is not in 1000..="),
+        ("lpm --batch 0", "0 is not in 1..="),
+        ("lpm --trace few", "few"),
+        ("lpm --core 4095", "core 4095 is not available"),
         ("pipeline ip4 --core 4095", "core 4095 is not available"),
         ("pipeline baseline --routes 5", "looks nothing up"),
         ("pipeline baseline --pattern zipf", "has no routes"),
@@ -164,4 +169,38 @@ fn report(line: &str) -> Value {
     let output = ze_perf(&format!("{line} --seconds 0.05 --json"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("JSON and nothing else on stdout")
+}
+
+#[test]
+fn lpm_measures_ze_and_a_crate_and_prints_what_it_documents() {
+    let line =
+        "lpm --family 6 --routes 2000 --trace covered --runs 1 --engine ze --engine prefix_trie --json";
+    let output = ze_perf(line);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{error}");
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let help = String::from_utf8_lossy(&ze_perf("lpm --help").stdout).into_owned();
+    let results = json["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2, "{json:#}");
+    for (result, engine) in results.iter().zip(["ze", "prefix_trie"]) {
+        let fields = ["engine", "family", "trace", "mlps", "memory_bytes", "build_s", "updates_per_s"];
+        assert_eq!(result.as_object().unwrap().keys().collect::<Vec<_>>(), fields);
+        fields.iter().for_each(|field| assert!(help.contains(field), "{field} is not described by --help"));
+        assert_eq!((&result["engine"], &result["family"]), (&engine.into(), &6.into()));
+        assert_eq!(result["trace"], "covered");
+        for figure in ["mlps", "memory_bytes", "updates_per_s"] {
+            assert!(result[figure].as_f64().unwrap() > 0.0, "{engine}: {figure}");
+        }
+    }
+    assert_eq!((&json["tables"][0]["routes"], &json["tables"][0]["family"]), (&2000.into(), &6.into()));
+    assert!(json["machine"]["cores"].as_u64().unwrap() > 0);
+    assert_eq!(json["skipped"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn lpm_names_the_engine_that_does_not_exist() {
+    let output = ze_perf("lpm --family 4 --routes 1000 --trace uniform --runs 1 --engine rte_fob");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("no engine here is called rte_fob"), "{error}");
 }
