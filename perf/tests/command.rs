@@ -1,5 +1,8 @@
 //! The command line, as a user meets it.
 
+#[path = "command/lab.rs"]
+mod lab;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
