@@ -250,8 +250,8 @@ fn open(tester: &Namespace, name: &Names, sink: SinkKind) -> Result<(Generator, 
     // in front of it, as on a wire.
     tester.tc(&["qdisc", "delete", "dev", &name.tx, "root"])?;
     let receiver = tester.run(|| match sink {
-        SinkKind::Full => Sink::open(&name.rx).map(Receiver::Full),
-        SinkKind::Count => Counter::attach(&name.rx).map(Receiver::Counting),
+        SinkKind::Full => Sink::open(&name.rx).map(|sink| Receiver::Full(Box::new(sink))),
+        SinkKind::Count => Counter::attach(&name.rx).map(|counter| Receiver::Counting(Box::new(counter))),
     })??;
     Ok((generator, receiver))
 }

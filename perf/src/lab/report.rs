@@ -135,7 +135,9 @@ fn mpps(pps: f64) -> f64 {
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let p = &self.parameters;
-        writeln!(out, "{}: {} routes, {} flows, {} queues a device", self.dut, p.routes, p.flows, p.queues)?;
+        let count = |count: u64, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let (routes, flows) = (count(p.routes as u64, "route"), count(p.flows.into(), "flow"));
+        writeln!(out, "{}: {routes}, {flows}, {} a device", self.dut, count(p.queues.into(), "queue"))?;
         writeln!(out, "{}", self.machine)?;
         let (sink, placement) = (word(&p.sink), word(&p.placement));
         let priorities = if p.realtime { "real-time" } else { "ordinary" };

@@ -174,9 +174,10 @@ impl LabRun {
         let case_s =
             search_s + 2.0 * o.goals[0].trial_seconds + 3.0 * o.latency_seconds + o.bursts as f64 * 3.0;
         self.progress.say(&format!(
-            "{}, {} cases, about {:.0} s in all; Ctrl-C ends it with what there is",
+            "{}, {} case{}, about {:.0} s in all; Ctrl-C ends it with what there is",
             o.dut,
             cases.len(),
+            if cases.len() == 1 { "" } else { "s" },
             case_s * cases.len() as f64 + 4.0
         ));
     }

@@ -130,7 +130,7 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<bool> {
     if let Some(sink) = &args.sink {
         let sink = Sink::open(sink)?;
         eprintln!("ze-pktgen: {}", sink.report());
-        let mut receiver = Receiver::Full(sink);
+        let mut receiver = Receiver::Full(Box::new(sink));
         let outcome =
             trial(&mut generator, &mut receiver, &packets, (args.rate, stop), args.shape.run, interrupt);
         generator.close();

@@ -21,9 +21,9 @@ const RARE_STEPS: u64 = 1024;
 /// How the receiving end works.
 pub enum Receiver {
     /// Looks at each packet.
-    Full(Sink),
+    Full(Box<Sink>),
     /// Only counts.
-    Counting(Counter),
+    Counting(Box<Counter>),
 }
 
 /// What came of a trial.
