@@ -11,7 +11,7 @@ SOAK_MINUTES ?= 30
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint bench soak clean
+.PHONY: help demo build test lint bench lab soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -37,6 +37,11 @@ bench: ## cycles per packet and Mpps of one worker on in-memory ports
 	@scripts/setup.sh demo
 	cargo build --release --bin ze-perf
 	$(RELEASE)/ze-perf pipeline ip4
+
+lab: ## throughput, loss and latency of Ze over AF_XDP, a first look in less than 20 s (root)
+	@scripts/setup.sh demo
+	cargo build --release --bin ze-perf --bin ze-fastpath
+	@scripts/as-root.sh $(RELEASE)/ze-perf lab --quick
 
 soak: ## the randomised tests for SOAK_MINUTES (30), with a new seed
 	@scripts/setup.sh test

@@ -1,5 +1,8 @@
 //! The lab proves itself: real hosts behind the kernel's own router.
 
+#[path = "lab/traffic.rs"]
+mod traffic;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
