@@ -11,7 +11,7 @@ SOAK_MINUTES ?= 30
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint bench lab soak clean
+.PHONY: help demo build test lint bench lab compare soak clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -42,6 +42,11 @@ lab: ## throughput, loss and latency of Ze over AF_XDP, a first look in less tha
 	@scripts/setup.sh demo
 	cargo build --release --bin ze-perf --bin ze-fastpath
 	@scripts/as-root.sh $(RELEASE)/ze-perf lab --quick
+
+compare: ## Ze beside the kernel, XDP and DPDK, by turns between the same two cables (root)
+	@scripts/setup.sh demo
+	cargo build --release --bin ze-perf --bin ze-fastpath
+	@scripts/as-root.sh $(RELEASE)/ze-perf compare
 
 soak: ## the randomised tests for SOAK_MINUTES (30), with a new seed
 	@scripts/setup.sh test

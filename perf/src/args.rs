@@ -1,5 +1,6 @@
 //! The command line.
 
+mod compare;
 mod lab;
 mod pipeline;
 mod results;
@@ -8,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::lpm::args::LpmArgs;
+pub use compare::{CompareArgs, CompareOrder, IpVersion};
 pub use lab::LabArgs;
 pub use pipeline::{Options, PipelineArgs, PipelineOrder, Scenario};
 pub use results::{CheckArgs, ReportArgs};
@@ -33,6 +35,9 @@ pub enum Command {
     /// Longest-prefix match: lookups, memory and updates, beside DPDK's tables and other crates'
     #[command(after_long_help = crate::lpm::args::HELP)]
     Lpm(LpmArgs),
+    /// Ze, the kernel, XDP, DPDK and VPP between the same two cables, by turns
+    #[command(after_long_help = compare::COMPARE_HELP)]
+    Compare(CompareArgs),
     /// Results as a page with plots (--html), and as Markdown
     Report(ReportArgs),
     /// Is NEW worse than OLD? Exits with 1 if so

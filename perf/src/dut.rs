@@ -10,17 +10,28 @@
 //! and nothing it runs may run anywhere but on [`Site::core`]. The tester answers no ARP and no ND: the neighbour is
 //! static.
 
+pub(crate) mod dpdk;
+mod kernel;
+mod kind;
 mod none;
+mod vpp;
+mod xdp_fib;
 mod ze;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 use ipnet::IpNet;
 use ze_pktgen::daemons::Binaries;
 use ze_pktgen::lab::{Lab, Namespace};
 
+pub use dpdk::{L3fwd, Testpmd};
+pub use kernel::{Kernel, KernelNft};
+pub use kind::DutKind;
 pub use none::NoDut;
+pub use vpp::Vpp;
+pub use xdp_fib::XdpFib;
 pub use ze::Ze;
 
 /// One device of the DUT, and what is at the other end of its cable.
@@ -102,17 +113,26 @@ pub trait Dut {
     fn stop(&mut self) -> Result<()>;
 }
 
-/// The DUTs there are.
-pub const NAMES: [&str; 2] = ["ze", "none"];
+/// Rules of the kernel's filter where nobody says how many.
+const RULES: u32 = 100;
+
+/// The names of all.
+pub fn names() -> Vec<String> {
+    let kinds = DutKind::value_variants().iter();
+    kinds.filter_map(|kind| Some(kind.to_possible_value()?.get_name().to_owned())).collect()
+}
 
 /// The DUT of a name; `idle` is the idle mode of Ze's worker.
 ///
 /// # Errors
-/// When there is no such DUT.
+/// When there is no such DUT, or the machine lacks what it needs.
 pub fn named(name: &str, idle: &str) -> Result<Box<dyn Dut>> {
-    match name {
-        "ze" => Ok(Box::new(Ze::new(idle))),
-        "none" => Ok(Box::new(NoDut)),
-        _ => bail!("there is no DUT '{name}'; there are {}", NAMES.join(", ")),
+    let Ok(kind) = DutKind::from_str(name, false) else {
+        bail!("there is no DUT '{name}'; there are {}", names().join(", "));
+    };
+    let dut = kind.make(idle, RULES, None);
+    match dut.missing() {
+        Some(why) => bail!("{name} can not run here: {why}"),
+        None => Ok(dut),
     }
 }

@@ -10,6 +10,7 @@ mod baseline;
 mod drain;
 mod meter;
 mod order;
+mod peer;
 pub(crate) mod random;
 mod report;
 mod router;
@@ -36,6 +37,8 @@ use baseline::Baseline;
 use drain::{Drain, Samples};
 use meter::{Measured, Meter, Outcome, Plan};
 pub use order::run_order;
+use peer::Peers;
+pub use peer::{Peer, PeerCost};
 pub(crate) use report::KIND;
 pub use report::{Conservation, Measurement, NodeCost, Parameters, Report};
 use router::Router;
@@ -54,6 +57,10 @@ pub fn run(options: &Options, interrupt: &Interrupt, progress: &Progress) -> Res
     for number in 1..=options.runs {
         progress.now(&format!("{} ({number} of {})", options.describe(), options.runs));
         let Some(run) = bench.run()? else { break };
+        bench.peers.run(options.seconds, interrupt)?;
+        if interrupt.is_set() {
+            break;
+        }
         progress.step(&format!("run {number} of {}: {}", options.runs, run.describe()));
         runs.push(run);
     }
@@ -65,7 +72,8 @@ pub fn run(options: &Options, interrupt: &Interrupt, progress: &Progress) -> Res
 
 /// Seconds that a case takes, about, without its setting up.
 fn planned_s(options: &Options) -> f64 {
-    let parts = if options.scenario == Scenario::Baseline { 1.0 } else { 2.0 };
+    let own = if options.scenario == Scenario::Baseline { 1.0 } else { 2.0 };
+    let parts = own + 2.0 * options.peers.len() as f64;
     options.runs as f64 * parts * (options.seconds + meter::warm_up_s(options.seconds))
 }
 
@@ -94,6 +102,7 @@ pub struct Bench {
     traffic: Arc<Traffic>,
     baseline: Baseline,
     router: Option<Router>,
+    peers: Peers,
     table_bytes: u64,
     watch: Stopwatch,
 }
@@ -108,6 +117,7 @@ impl Bench {
         let mut routes = Routes::load(&options.routes, options.scenario.family())?;
         let has_added_default = options.pattern == Pattern::Uniform && routes.add_default();
         let traffic = Traffic::new(&routes, options.pattern, options.flows, &options.sizes)?;
+        let peers = Peers::start(&options.peers, options.core, &routes, &traffic)?;
         let is_baseline = options.scenario == Scenario::Baseline;
         let router = if is_baseline { None } else { Some(Router::new(options.core, &routes)?) };
         Ok(Self {
@@ -116,6 +126,7 @@ impl Bench {
             routes: routes.all.len(),
             has_added_default,
             model: Model::new(&routes),
+            peers,
             traffic: Arc::new(traffic),
             baseline: Baseline::new(options.core)?,
             table_bytes: router.as_ref().map_or(0, Router::lookup_bytes),

@@ -1,6 +1,8 @@
 //! `ze-perf report FILE…`: results as Markdown, and as one page of HTML that needs nothing else to be read.
 
+mod compare;
 mod html;
+pub(crate) mod lab;
 mod markdown;
 mod page;
 mod pipeline;

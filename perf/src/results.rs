@@ -8,17 +8,25 @@ use serde_json::Value;
 
 use crate::history;
 use crate::machine::Machine;
-use crate::pipeline;
+use crate::report::lab;
 use crate::stats::{deviation, median};
+use crate::{compare, pipeline};
 
 /// The standard error of a median is this much larger than that of a mean, for normally distributed figures.
 const ERROR_OF_MEDIAN: f64 = 1.2533;
+
+/// Fewer runs than these do not tell how far one is from the next.
+const RUNS_MIN: usize = 3;
 
 /// One result.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Of `ze-perf pipeline`.
     Pipeline(Box<pipeline::Report>),
+    /// Of `ze-perf compare`.
+    Compare(Box<compare::Report>),
+    /// Of `ze-perf lab`.
+    Lab(Box<lab::LabResult>),
 }
 
 /// What was measured of a case.
@@ -41,9 +49,13 @@ impl Figure {
         median(self.runs.clone()).unwrap_or(f64::NAN)
     }
 
-    /// The standard error of [`value`](Self::value), in the same unit.
+    /// The standard error of [`value`](Self::value), in the same unit. Too few runs say nothing of it: then it is no
+    /// number.
     #[must_use]
     pub fn error(&self) -> f64 {
+        if self.runs.len() < RUNS_MIN {
+            return f64::NAN;
+        }
         let deviation = deviation(&self.runs).unwrap_or(f64::NAN);
         ERROR_OF_MEDIAN * deviation / (self.runs.len() as f64).sqrt()
     }
@@ -67,6 +79,8 @@ impl Outcome {
         let kind = value["kind"].as_str().unwrap_or_default();
         match kind {
             pipeline::KIND => Ok(Self::Pipeline(Box::new(serde_json::from_value(value.clone())?))),
+            compare::KIND => Ok(Self::Compare(Box::new(serde_json::from_value(value.clone())?))),
+            lab::KIND => Ok(Self::Lab(Box::new(serde_json::from_value(value.clone())?))),
             _ => bail!("results of kind '{kind}' are unknown"),
         }
     }
@@ -76,6 +90,25 @@ impl Outcome {
     pub const fn pipeline(&self) -> Option<&pipeline::Report> {
         match self {
             Self::Pipeline(report) => Some(report),
+            Self::Compare(_) | Self::Lab(_) => None,
+        }
+    }
+
+    /// If it is of the lab: its result.
+    #[must_use]
+    pub const fn lab(&self) -> Option<&lab::LabResult> {
+        match self {
+            Self::Pipeline(_) | Self::Compare(_) => None,
+            Self::Lab(result) => Some(result),
+        }
+    }
+
+    /// If it is a comparison: its report.
+    #[must_use]
+    pub const fn compare(&self) -> Option<&compare::Report> {
+        match self {
+            Self::Pipeline(_) | Self::Lab(_) => None,
+            Self::Compare(report) => Some(report),
         }
     }
 
@@ -84,6 +117,8 @@ impl Outcome {
     pub const fn machine(&self) -> &Machine {
         match self {
             Self::Pipeline(report) => &report.machine,
+            Self::Compare(report) => &report.machine,
+            Self::Lab(result) => &result.machine,
         }
     }
 
@@ -92,6 +127,8 @@ impl Outcome {
     pub fn taken_at(&self) -> &str {
         match self {
             Self::Pipeline(report) => &report.taken_at,
+            Self::Compare(report) => &report.taken_at,
+            Self::Lab(result) => &result.taken_at,
         }
     }
 
@@ -100,6 +137,8 @@ impl Outcome {
     pub fn figures(&self) -> Vec<Figure> {
         match self {
             Self::Pipeline(report) => vec![report.figure()],
+            Self::Compare(report) => report.figures(),
+            Self::Lab(result) => result.figures(),
         }
     }
 
@@ -108,6 +147,8 @@ impl Outcome {
     pub fn case(&self) -> String {
         match self {
             Self::Pipeline(report) => report.title(),
+            Self::Compare(report) => report.title(),
+            Self::Lab(result) => result.title(),
         }
     }
 }

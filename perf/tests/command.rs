@@ -38,6 +38,13 @@ fn nonsense_is_refused_with_the_reason() {
         ("lpm --trace few", "few"),
         ("lpm --core 4095", "core 4095 is not available"),
         ("pipeline ip4 --core 4095", "core 4095 is not available"),
+        ("compare --dut frr", "frr"),
+        ("compare --tester-core 0 --dut-core 0", "need a core each"),
+        ("compare --size 63", "63"),
+        ("compare --loss 80", "80 is not in 0 to 50"),
+        ("report", "<FILE>"),
+        ("check one", "<NEW>"),
+        ("check a b --limit 0", "0 is not in 0.1 to 100"),
         ("pipeline baseline --routes 5", "looks nothing up"),
         ("pipeline baseline --pattern zipf", "has no routes"),
     ];
@@ -84,6 +91,7 @@ fn json_has_the_documented_fields() {
         "verified_packets",
         "conservation",
         "measurements",
+        "peers",
         "interrupted",
         "kind",
         "taken_at",
@@ -166,6 +174,64 @@ fn ctrl_c_reports_the_runs_that_ended() {
     let json: Value = serde_json::from_slice(&output.stdout).expect("a report");
     assert_eq!(json["interrupted"], true);
     assert!((2..100).contains(&json["runs"].as_u64().unwrap()), "{}", json["runs"]);
+}
+
+/// Function, not figures: the machine that tests is not quiet, and the programs are not optimised.
+#[test]
+fn a_comparison_has_the_control_ze_and_the_kernel_and_skips_by_name_what_is_not_there() {
+    ze_pktgen::require_lab_with_xdp!();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    // On a busy machine much is lost, and generator and forwarder wait for their cores.
+    let line =
+        "compare --dut ze,kernel,vpp --rounds 1 --seconds 0.1 --flows 64 --loss 50 --no-realtime --json";
+    let output = ze_perf(&format!("{line} --history {}", path.display()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON and nothing else on stdout");
+    let forwarders = json["forwarders"].as_array().unwrap();
+    let names: Vec<_> = forwarders.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["none", "ze", "kernel", "vpp"]);
+    for one in &forwarders[..3] {
+        assert!(one["overload_mpps"]["median"].as_f64().unwrap() > 0.0, "{one}");
+        assert!(one["skipped"].is_null() && one["failed"].is_null(), "{one}");
+    }
+    assert!(forwarders[3]["skipped"].as_str().unwrap().contains("--vpp"), "{}", forwarders[3]);
+    let page = folder.path().join("page.html");
+    let report = ze_perf(&format!("report {} --html {}", path.display(), page.display()));
+    let text = String::from_utf8_lossy(&report.stdout).into_owned();
+    assert!(text.contains("| control (no forwarder) |") && text.contains("| ze |"), "{text}");
+    assert!(std::fs::read_to_string(page).unwrap().contains("<h2>Forwarders compared"));
+}
+
+#[test]
+fn check_exits_by_what_it_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, json: &Value| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, json.to_string()).unwrap();
+        path.display().to_string()
+    };
+    let json = report("pipeline baseline");
+    let scaled = |factor: f64| {
+        let mut json = json.clone();
+        for (at, run) in json["measurements"].as_array_mut().unwrap().iter_mut().enumerate() {
+            run["gross"] = (100.0 * factor * (1.0 + 0.001 * at as f64)).into();
+        }
+        json
+    };
+    let old = write("old", &scaled(1.0));
+    for (factor, code, word) in [(1.2, 1, "WORSE"), (0.8, 0, "better"), (1.01, 0, "same")] {
+        let output = ze_perf(&format!("check {old} {}", write("new", &scaled(factor))));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        assert!(text.contains(word), "{text}");
+    }
+    assert_eq!(ze_perf(&format!("check {old} {old}.none")).status.code(), Some(2));
+    let mut elsewhere = scaled(1.0);
+    elsewhere["machine"]["cpu"] = "another".into();
+    let elsewhere = write("elsewhere", &elsewhere);
+    assert_eq!(ze_perf(&format!("check {old} {elsewhere}")).status.code(), Some(2));
+    assert_eq!(ze_perf(&format!("check {old} {elsewhere} --any-machine")).status.code(), Some(0));
 }
 
 fn report(line: &str) -> Value {

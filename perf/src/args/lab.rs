@@ -141,8 +141,8 @@ impl LabArgs {
     /// # Errors
     /// An error that says what and why, as the parser's own.
     pub fn check(self) -> Result<LabOptions, clap::Error> {
-        if !dut::NAMES.contains(&self.dut.as_str()) {
-            let all = dut::NAMES.join(", ");
+        if !dut::names().contains(&self.dut) {
+            let all = dut::names().join(", ");
             return Err(conflict("lab", &format!("there is no DUT '{}'; there are {all}", self.dut)));
         }
         let cores = self.cores()?;

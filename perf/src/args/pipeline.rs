@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use ze_graph::{BATCH_MAX, RECEIVE_MAX};
 
 use super::{choose_core, conflict};
+use crate::pipeline::Peer;
 use crate::pipeline::routes::{Family, SYNTHETIC_MAX, Source};
 use crate::pipeline::traffic::{Pattern, Sizes};
 
@@ -45,8 +46,9 @@ Output of --json: one case is one object; several are one object a line, each wr
   gross_mpps                     tsc_hz / gross_cycles_per_packet.median / 10^6
   ns_per_packet                  of cycles_per_packet.median
   rest_cycles_per_packet         gross less baseline less nodes: the worker's loop and its queues
-  noise                          1.4826 * median |run - median| / median of cycles_per_packet: how far a run is from
-                                 the next, as a share. `ze-perf check` reckons with it
+  noise                          1.4826 * median |run - median| / median of cycles_per_packet, a run being its gross
+                                 less its own baseline: how far a run is from the next, as a share.
+                                 `ze-perf check` reckons with such runs
   spread                         (max - min) / median of cycles_per_packet
   batch_fill                     packets in a batch, mean
   table_bytes                    what lookups read from, both families
@@ -97,6 +99,9 @@ pub struct PipelineArgs {
     /// The core that the worker is pinned to [default: the last one this process may use]
     #[arg(long, value_name = "N")]
     core: Option<usize>,
+    /// Other forwarders in memory, measured by turns on the same core; needs root
+    #[arg(long, value_enum, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "all")]
+    peer: Vec<Peer>,
     /// Print JSON; its fields are described by --help
     #[arg(long)]
     json: bool,
@@ -170,6 +175,8 @@ pub struct Options {
     pub runs: usize,
     /// The worker's core.
     pub core: usize,
+    /// Measured besides.
+    pub peers: Vec<Peer>,
 }
 
 impl Options {
@@ -216,6 +223,7 @@ impl PipelineArgs {
             seconds: self.seconds,
             runs: self.runs.into(),
             core,
+            peers: self.peer.clone(),
         };
         let cases = if self.all { all(&case, &tables) } else { self.product(&case, &tables) };
         Ok(PipelineOrder { cases, json: self.json, history: self.history })

@@ -53,7 +53,8 @@ The noise of a comparison is 3 * sqrt(e_old^2 + e_new^2), as a share of the old 
   worse    the figure is worse by more than --limit and by more than the noise
   better   the same, the other way round
   same     neither
-  noisy    the noise is more than --noise: measure again, longer or on a quiet machine
+  noisy    the noise is more than --noise, or not known, of fewer than three runs: measure again, longer or on a
+           quiet machine
   missing  in OLD and not in NEW
 
 Exit code: 0 if nothing is worse; 1 if a case is worse; 3 if none is worse, but one is noisy or missing; \

@@ -48,7 +48,9 @@ fn a_change_within_the_noise_is_none() {
 fn nothing_is_said_about_what_is_too_noisy() {
     let wild = [40.0, 45.0, 50.0, 55.0, 60.0];
     assert_eq!(verdict(false, &wild, &quiet(80.0)), Verdict::Noisy);
-    assert_eq!(verdict(false, &[], &quiet(80.0)), Verdict::Noisy);
+    for few in [&[][..], &[50.0], &[50.0, 50.0]] {
+        assert_eq!(verdict(false, few, &quiet(80.0)), Verdict::Noisy, "{few:?}");
+    }
 }
 
 #[test]

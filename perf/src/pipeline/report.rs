@@ -8,6 +8,7 @@ use serde_json::Value;
 use ze_graph::WorkerCounters;
 use ze_nodes::Graph;
 
+use super::peer::PeerCost;
 use super::random::SEED;
 use super::routes::Source;
 use super::traffic::Pattern;
@@ -46,6 +47,8 @@ pub struct Report {
     pub verified_packets: usize,
     pub conservation: Conservation,
     pub measurements: Vec<Measurement>,
+    #[serde(default)]
+    pub peers: Vec<PeerCost>,
     pub interrupted: bool,
     pub kind: String,
     pub taken_at: String,
@@ -139,13 +142,14 @@ impl Report {
             gross_mpps: mpps(gross.median),
             ns_per_packet: rounded(net.median * 1e9 / machine.tsc_hz as f64),
             rest_cycles_per_packet: if counters.is_some() { rounded(net.median - in_nodes) } else { 0.0 },
-            noise: rounded(noise(measured().map(|m| m.cycles).collect(), net.median)),
-            spread: rounded(net.spread()),
+            noise: rounded(noise(runs, bench.options.scenario, net.median)),
+            spread: rounded(net.spread().abs()),
             batch_fill: rounded(median(fills).unwrap_or(bench.options.batch as f64)),
             table_bytes: bench.table_bytes,
             verified_packets: runs.iter().map(verified).sum(),
             conservation: counters.map_or_else(Conservation::default, Conservation::of),
             measurements: runs.iter().map(Measurement::of).collect(),
+            peers: bench.peers.costs(machine.tsc_hz),
             machine,
             interrupted: runs.len() < bench.options.runs,
             kind: KIND.to_owned(),
@@ -160,8 +164,9 @@ fn file_name(path: &str) -> &str {
 }
 
 /// How far one run is from the next, as a share of what is reported.
-fn noise(cycles: Vec<f64>, reported: f64) -> f64 {
-    deviation(&cycles).map_or(0.0, |deviation| deviation / reported)
+fn noise(runs: &[Run], scenario: Scenario, reported: f64) -> f64 {
+    let net: Vec<_> = runs.iter().map(|run| Measurement::of(run).net(scenario)).collect();
+    deviation(&net).map_or(0.0, |deviation| (deviation / reported).abs())
 }
 
 impl Parameters {
@@ -206,6 +211,12 @@ impl Conservation {
 }
 
 impl Measurement {
+    /// What the graph cost in this run: the baseline just before is subtracted, unless it is what is measured.
+    #[must_use]
+    pub fn net(&self, scenario: Scenario) -> f64 {
+        if scenario == Scenario::Baseline { self.gross } else { self.gross - self.baseline }
+    }
+
     fn of(run: &Run) -> Self {
         let measured = run.graph.as_ref().unwrap_or(&run.baseline);
         Self {
@@ -254,13 +265,11 @@ impl Report {
     /// What can be compared with another report of the same case.
     #[must_use]
     pub fn figure(&self) -> Figure {
-        let subtracted =
-            if self.scenario == Scenario::Baseline { 0.0 } else { self.baseline_cycles_per_packet };
         Figure {
             case: self.title(),
             unit: "cycles per packet",
             is_more_better: false,
-            runs: self.measurements.iter().map(|run| run.gross - subtracted).collect(),
+            runs: self.measurements.iter().map(|run| run.net(self.scenario)).collect(),
         }
     }
 }
@@ -279,6 +288,7 @@ impl fmt::Display for Report {
         let gross = if self.conservation.holds { "with the harness" } else { "baseline" };
         line(out, gross, &self.gross_cycles_per_packet, self.gross_mpps)?;
         self.node_lines(out)?;
+        self.peer_lines(out)?;
         self.noise_lines(out)?;
         writeln!(
             out,
@@ -308,11 +318,42 @@ impl Report {
             means.min,
             means.max
         )?;
-        if self.spread > QUIET_SPREAD {
+        if self.cycles_per_packet.median <= 0.0 {
+            writeln!(out, "worthless: so much disturbed the baseline that it cost more than the graph")?;
+        } else if self.spread.max(self.noise) > QUIET_SPREAD {
             writeln!(
                 out,
                 "noisy: the machine was not quiet, and the smallest figure is nearest to the truth"
             )?;
+        }
+        Ok(())
+    }
+
+    fn peer_lines(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.peers.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "\n{:24}{:>9}{:>9}{:>9}{:>10}",
+            "others, their baseline off", "min", "median", "max", "Mpps"
+        )?;
+        for peer in &self.peers {
+            match (&peer.cycles_per_packet, &peer.skipped) {
+                (Some(s), _) => {
+                    let (mpps, io) =
+                        (peer.mpps.unwrap_or(0.0), peer.baseline_cycles_per_packet.unwrap_or(0.0));
+                    let name = &peer.name;
+                    writeln!(
+                        out,
+                        "  {name:22}{:9.1}{:9.1}{:9.1}{mpps:10.2}  (baseline {io:.1})",
+                        s.min, s.median, s.max
+                    )?;
+                }
+                (None, why) => {
+                    writeln!(out, "  {:22}skipped: {}", peer.name, why.as_deref().unwrap_or("no run ended"))?
+                }
+            }
         }
         Ok(())
     }

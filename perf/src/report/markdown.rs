@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::pipeline;
+use super::{compare, lab, pipeline};
 use crate::pipeline::Report;
 use crate::results::Entry;
 
@@ -15,6 +15,13 @@ pub(super) fn render(entries: &[Entry]) -> String {
     let reports: Vec<_> = entries.iter().filter_map(|entry| entry.outcome.pipeline()).collect();
     if !reports.is_empty() {
         out.push_str(&pipeline_table(&reports));
+    }
+    for report in entries.iter().filter_map(|entry| entry.outcome.compare()) {
+        let rows: Vec<_> = report.forwarders.iter().map(compare::figures).collect();
+        let _ = write!(out, "Mpps, {}:\n\n{}", report.title(), table(&compare::FIGURES, &rows));
+    }
+    for result in entries.iter().filter_map(|entry| entry.outcome.lab()) {
+        let _ = write!(out, "{}:\n\n{}", result.title(), table(&lab::FIGURES, &lab::figures(result)));
     }
     out
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::html::{details, escape, table, warning};
-use super::pipeline;
+use super::{compare, lab, pipeline};
 use crate::machine::Machine;
 use crate::results::Entry;
 
@@ -16,6 +16,12 @@ pub(super) fn render(title: &str, newest: &[Entry], all: &[Entry]) -> String {
     let reports: Vec<_> = newest.iter().filter_map(|entry| entry.outcome.pipeline()).collect();
     if !reports.is_empty() {
         body.push_str(&pipeline::section(&reports));
+    }
+    for report in newest.iter().filter_map(|entry| entry.outcome.compare()) {
+        body.push_str(&compare::section(report));
+    }
+    for result in newest.iter().filter_map(|entry| entry.outcome.lab()) {
+        body.push_str(&lab::section(result));
     }
     body.push_str(&machines(newest));
     body.push_str(&raw(all));

@@ -83,6 +83,13 @@ pub(super) fn section(reports: &[&Report]) -> String {
             ));
         }
     }
+    if let Some(plot) = peers(reports) {
+        out.push_str(&figure(
+            &plot,
+            "Cycles per packet in the same run on the same core, each forwarder's own baseline subtracted. They do not do \
+             the same: l3fwd checks no TTL and no checksum and counts nothing, testpmd looks nothing up.",
+        ));
+    }
     out.push_str(&figures_table(&main));
     if !rest.is_empty() {
         out.push_str(&details("The other sizes and batches", &figures_table(&rest)));
@@ -103,6 +110,12 @@ fn warnings(reports: &[&Report]) -> Vec<String> {
             noisy.len(),
             reports.len(),
             NOISE_MAX * 100.0
+        ));
+    }
+    let worthless = reports.iter().filter(|report| report.cycles_per_packet.median <= 0.0).count();
+    if worthless > 0 {
+        all.push(format!(
+            "{worthless} cases are worthless: their baseline cost more than the graph, so much disturbed it."
         ));
     }
     let cut = reports.iter().filter(|report| report.interrupted).count();
@@ -170,6 +183,30 @@ fn by_node(reports: &[&Report]) -> String {
     svg::bars("Cycles per packet by node", "cycles per packet", &names, &rows)
 }
 
+/// Ze and the peers that were measured beside it; None if there were none.
+fn peers(reports: &[&Report]) -> Option<String> {
+    let with: Vec<&Report> = reports.iter().copied().filter(|report| !report.peers.is_empty()).collect();
+    let mut rows = Vec::new();
+    for (report, label) in with.iter().zip(labels(&with)) {
+        let peers = report
+            .peers
+            .iter()
+            .filter_map(|peer| Some((peer.name.clone(), peer.cycles_per_packet?, peer.mpps?)));
+        let own = ("ze".to_owned(), report.cycles_per_packet, report.mpps);
+        for (name, cycles, mpps) in std::iter::once(own).chain(peers) {
+            rows.push(Row {
+                label: format!("{label}: {name}"),
+                parts: vec![cycles.median],
+                range: Some((cycles.min, cycles.max)),
+                dots: Vec::new(),
+                note: format!("{:.1} = {mpps:.1} Mpps", cycles.median),
+            });
+        }
+    }
+    let title = "Cycles per packet of several forwarders";
+    (!rows.is_empty()).then(|| svg::bars(title, "cycles per packet", &["cycles".to_owned()], &rows))
+}
+
 /// A line for each group of cases that differ in one parameter only; None if there is no such group.
 fn by_dimension(reports: &[&Report], at: usize, unit: &str) -> Option<String> {
     let without = |report: &Report| {
@@ -227,7 +264,6 @@ pub(super) const FIGURES: [&str; 10] =
 pub(super) fn figures(report: &Report, label: String) -> Vec<String> {
     let cycles = &report.cycles_per_packet;
     let figure = |value: f64| format!("{value:.1}");
-    let mega = report.table_bytes as f64 / 1e6;
     vec![
         label,
         figure(cycles.min),
@@ -238,8 +274,16 @@ pub(super) fn figures(report: &Report, label: String) -> Vec<String> {
         format!("{:.1} %", report.noise * 100.0),
         figure(report.baseline_cycles_per_packet),
         figure(report.batch_fill),
-        format!("{} MB", short(mega)),
+        bytes(report.table_bytes),
     ]
+}
+
+/// 6100000 is `6.1 MB`.
+fn bytes(count: u64) -> String {
+    if count < 1_000_000 {
+        return format!("{} kB", short((count as f64 / 1e3).round()));
+    }
+    format!("{:.1} MB", count as f64 / 1e6)
 }
 
 fn figures_table(reports: &[&Report]) -> String {

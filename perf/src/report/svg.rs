@@ -10,8 +10,9 @@ const WIDTH: f64 = 880.0;
 pub(super) const COLOURS: usize = 8;
 /// Ticks that an axis has, about.
 const TICKS: f64 = 6.0;
-/// Width of a character of the labels, about.
+/// Width of a character of the labels, about; and of one that is bold.
 const CHARACTER: f64 = 6.4;
+const BOLD_CHARACTER: f64 = 7.6;
 
 /// A plot that is being drawn.
 struct Canvas {
@@ -176,7 +177,7 @@ pub(super) fn bars(title: &str, unit: &str, names: &[String], rows: &[Row]) -> S
         low: 0.0,
         high: marks.last().copied().unwrap_or(1.0),
         from: left,
-        to: WIDTH - notes * CHARACTER - 16.0,
+        to: WIDTH - notes * BOLD_CHARACTER - 16.0,
     };
     let mut canvas = Canvas::new(height, title);
     if names.len() > 1 {
@@ -256,7 +257,7 @@ pub(super) fn lines(
     const HEIGHT: f64 = 300.0;
     const LEFT: f64 = 56.0;
     let names: Vec<_> = series.iter().map(|one| one.name.clone()).collect();
-    let head = legend_height(&names) + 14.0;
+    let head = legend_height(&names) + 26.0;
     let mut canvas = Canvas::new(HEIGHT + head, title);
     canvas.legend(&names, 14.0);
     let bottom = canvas.height - 44.0;
@@ -275,7 +276,7 @@ pub(super) fn lines(
         canvas.text("mid", (x.place(at as f64), bottom + 18.0), place);
     }
     canvas.text("mid dim", (WIDTH / 2.0, bottom + 38.0), x_unit);
-    canvas.text("dim", (4.0, head - 8.0), y_unit);
+    canvas.text("dim", (4.0, head - 10.0), y_unit);
     for (colour, one) in series.iter().enumerate() {
         let at = |point: &Point| (x.place(point.place as f64), y.place(point.value));
         canvas.path(colour, &one.points.iter().map(at).collect::<Vec<_>>());

@@ -1,0 +1,192 @@
+//! Options of `ze-perf compare`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::conflict;
+use crate::dut::DutKind;
+use crate::lab::{Cores, Placement, SinkKind};
+use crate::pipeline::routes::{Family, SYNTHETIC_MAX, Source};
+
+pub(super) const COMPARE_HELP: &str = "\
+Every forwarder in turn stands between the same two cables (veth) in network namespaces of its own, and is taken away \
+again; then the next round begins: A B C A B C. The generator has one core, the forwarder the other: its threads and \
+its soft interrupts are confined to it. The sink is an XDP program that counts, on the generator's core. \
+The control has no forwarder, only a cable: what it gives is the most that generator and sink can.
+
+In each round a forwarder is first offered a trickle, which must arrive; then as much as the generator can (overload); \
+then a search halves the interval in which its throughput lies: the highest rate offered of which no more than --loss \
+gets lost. What a forwarder needs and the machine lacks is told, and the forwarder skipped. Where it runs is up to the \
+machine: nothing of it is left when ze-perf has ended, also after Ctrl-C.
+
+Fields of --json:
+  scenario, parameters   \"compare\"; what was measured
+  forwarders             name, mpps and overload_mpps (min, median, max of the rounds), of_kernel (throughput as a share
+                         of the kernel's in the same run), noise, notes (how it ran), skipped or failed (why), and
+                         rounds: mpps, overload_mpps, and trials: asked_pps, offered_pps, received_pps, loss_ratio
+  warnings               what makes a figure doubtful: above all, where the tester was the limit
+  machine, interrupted, kind, taken_at   as of `ze-perf pipeline`";
+
+/// Options of `ze-perf compare`, as typed.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// Forwarders, in this order; the control (none) is always there [default: all]
+    #[arg(long, value_enum, value_name = "NAME,…", value_delimiter = ',')]
+    dut: Vec<DutKind>,
+    /// IPv4 or IPv6
+    #[arg(long, value_enum, default_value_t = IpVersion::Ip4)]
+    family: IpVersion,
+    /// Routes: 1 is 198.18.0.0/15 or 2001:2::/48, more are synthetic [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SYNTHETIC_MAX)))]
+    routes: Option<u32>,
+    /// Routes from a file, `PREFIX NEXTHOP-NUMBER` a line, as text or compressed by zstd; all lead to the sink
+    #[arg(long, value_name = "FILE", conflicts_with = "routes")]
+    table: Option<PathBuf>,
+    /// Flows: random destinations of the routes, pseudo-random ports (RFC 4814)
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    flows: u32,
+    /// Bytes of a frame with its FCS (IPv6: 78 at least), or `imix`
+    #[arg(long, value_name = "BYTES|imix")]
+    size: Option<String>,
+    /// How much of what is offered may get lost, percent
+    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = loss)]
+    loss: f64,
+    /// How long each trial lasts
+    #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
+    seconds: f64,
+    /// Rounds
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+    /// Rules of kernel-nft
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rules: u32,
+    /// A vpp to compare with
+    #[arg(long, value_name = "PROGRAM")]
+    vpp: Option<PathBuf>,
+    /// The core of generator and sink
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    tester_core: usize,
+    /// The core of the forwarder
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    dut_core: usize,
+    /// Whose core does a device's receiving
+    #[arg(long, value_enum, default_value_t = Placement::Confined)]
+    placement: Placement,
+    /// No real-time priority: on a quiet machine of more cores it is not needed
+    #[arg(long)]
+    no_realtime: bool,
+    /// Print JSON; its fields are described by --help
+    #[arg(long)]
+    json: bool,
+    /// Append the result to this file, for `ze-perf report` and `ze-perf check`
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+}
+
+/// IPv4 or IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpVersion {
+    /// IPv4
+    Ip4,
+    /// IPv6
+    Ip6,
+}
+
+impl IpVersion {
+    /// As the tables know it.
+    #[must_use]
+    pub const fn family(self) -> Family {
+        match self {
+            Self::Ip4 => Family::V4,
+            Self::Ip6 => Family::V6,
+        }
+    }
+}
+
+/// What is to be compared, and how.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named as the options")]
+pub struct CompareOrder {
+    pub duts: Vec<DutKind>,
+    pub family: IpVersion,
+    pub routes: Source,
+    pub flows: u32,
+    /// As `ze_pktgen` reads it.
+    pub size: String,
+    /// A share.
+    pub loss: f64,
+    pub seconds: f64,
+    pub rounds: usize,
+    pub rules: u32,
+    pub vpp: Option<PathBuf>,
+    pub cores: Cores,
+    pub placement: Placement,
+    pub sink: SinkKind,
+    pub realtime: bool,
+    pub json: bool,
+    pub history: Option<PathBuf>,
+}
+
+impl CompareArgs {
+    /// Refuses what contradicts itself.
+    ///
+    /// # Errors
+    /// An error that says what and why, as the parser's own.
+    pub fn check(self) -> Result<CompareOrder, clap::Error> {
+        let cores = self.cores()?;
+        let least = if self.family == IpVersion::Ip4 { "64" } else { "78" };
+        let size = self.size.unwrap_or_else(|| least.to_owned());
+        crate::lab::sizes(&size, self.family.family()).map_err(|why| conflict("compare", &why))?;
+        let mut duts = vec![DutKind::None];
+        let wanted = if self.dut.is_empty() { DutKind::value_variants().to_vec() } else { self.dut };
+        duts.extend(wanted.into_iter().filter(|kind| *kind != DutKind::None));
+        Ok(CompareOrder {
+            duts,
+            family: self.family,
+            routes: self.table.map_or(Source::Synthetic(self.routes.unwrap_or(1) as usize), Source::File),
+            flows: self.flows,
+            size,
+            loss: self.loss / 100.0,
+            seconds: self.seconds,
+            rounds: self.rounds.into(),
+            rules: self.rules,
+            vpp: self.vpp,
+            cores,
+            placement: self.placement,
+            sink: SinkKind::Count,
+            realtime: !self.no_realtime,
+            json: self.json,
+            history: self.history,
+        })
+    }
+
+    fn cores(&self) -> Result<Cores, clap::Error> {
+        for core in [self.tester_core, self.dut_core] {
+            super::choose_core(Some(core), "compare")?;
+        }
+        if self.tester_core == self.dut_core {
+            return Err(conflict("compare", "the tester and the forwarder need a core each"));
+        }
+        Ok(Cores { tester: self.tester_core, dut: self.dut_core })
+    }
+}
+
+fn loss(text: &str) -> Result<f64, String> {
+    let percent = f64::from_str(text).map_err(|_| format!("'{text}' is not a number"))?;
+    if !(0.0..=50.0).contains(&percent) {
+        return Err(format!("{text} is not in 0 to 50"));
+    }
+    Ok(percent)
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = f64::from_str(text).map_err(|_| format!("'{text}' is not a number"))?;
+    if !(0.05..=60.0).contains(&seconds) {
+        return Err(format!("{text} is not in 0.05 to 60"));
+    }
+    Ok(seconds)
+}

@@ -1,0 +1,54 @@
+//! The search against forwarders whose throughput is known, and what is made of its trials.
+
+use super::search::{TRIALS_MAX, search};
+use super::*;
+
+/// The generator's most.
+const MOST_PPS: f64 = 9e6;
+
+/// A forwarder that forwards up to `limit`; beyond it what is left at overload falls to `floor` of it.
+fn forwarder(limit: f64, floor: f64) -> impl FnMut(Rate) -> Result<Shot> {
+    move |rate| {
+        let (asked_pps, offered) = match rate {
+            Rate::Max => (None, MOST_PPS),
+            Rate::PacketsPerSecond(pps) => (Some(pps), pps),
+        };
+        let beyond = ((offered - limit) / (MOST_PPS - limit)).clamp(0.0, 1.0);
+        let received = offered.min(limit * (1.0 - beyond * (1.0 - floor)));
+        Ok(Shot {
+            asked_pps,
+            offered_pps: offered,
+            received_pps: received,
+            loss_ratio: 1.0 - received / offered,
+        })
+    }
+}
+
+#[test]
+fn the_search_finds_the_throughput_of_what_degrades_and_of_what_does_not() {
+    for limit in [0.09e6, 0.46e6, 1.2e6, 2.4e6, 8.8e6] {
+        for floor in [1.0, 0.8, 0.3, 0.0] {
+            let shots = search(0.005, &mut forwarder(limit, floor)).unwrap();
+            assert!(shots.len() <= TRIALS_MAX);
+            let found = Round::of(1, shots, 0.005).mpps * 1e6;
+            let error = (found / limit - 1.0).abs();
+            assert!(error < 0.06, "{limit} with {floor}: found {found}");
+        }
+    }
+}
+
+#[test]
+fn what_loses_nothing_at_all_needs_one_trial() {
+    let shots = search(0.005, &mut forwarder(2.0 * MOST_PPS, 1.0)).unwrap();
+    assert_eq!((shots.len(), Round::of(1, shots, 0.005).mpps), (1, 9.0));
+}
+
+#[test]
+fn what_always_loses_has_no_throughput() {
+    let mut lossy = |rate| {
+        let offered = if let Rate::PacketsPerSecond(pps) = rate { pps } else { MOST_PPS };
+        Ok(Shot { asked_pps: None, offered_pps: offered, received_pps: offered * 0.9, loss_ratio: 0.1 })
+    };
+    let shots = search(0.005, &mut lossy).unwrap();
+    assert_eq!((shots.len(), Round::of(1, shots, 0.005).mpps), (TRIALS_MAX, 0.0));
+}
