@@ -183,8 +183,43 @@ pub(crate) fn notify(fd: BorrowedFd<'_>) {
 ///
 /// # Errors
 /// When a core does not exist, or the system refuses.
-pub fn spawn(mut setup: Setup) -> Result<Spawned, StartError> {
+pub fn spawn(setup: Setup) -> Result<Spawned, StartError> {
     check_cores(&setup.cores)?;
+    let cores = setup.cores.clone();
+    let (prepared, wake_control) = prepare(setup)?;
+    let mut workers = Vec::with_capacity(cores.len());
+    for ((run, mut handle), core) in prepared.into_iter().zip(cores) {
+        handle.thread = Some(start_thread(handle.id, core, run, Arc::clone(&handle.pinned))?);
+        workers.push(handle);
+    }
+    Ok(Spawned { workers, wake_control })
+}
+
+/// Makes one worker that has no thread: the caller gives it its turns. The cores of the setup are not looked at.
+///
+/// # Errors
+/// When the system refuses.
+pub fn stepped(mut setup: Setup) -> Result<(Stepped, WorkerHandle), StartError> {
+    setup.cores = vec![0];
+    let (prepared, _) = prepare(setup)?;
+    let (run, handle) = prepared.into_iter().next().ok_or(StartError::Cores(0, 1))?;
+    Ok((Stepped(run), handle))
+}
+
+/// A worker whose caller is its thread and its clock.
+pub struct Stepped(Run);
+
+impl Stepped {
+    /// Obeys commands, then looks once at every source of packets, as if it were `now` (cycles of the graph's
+    /// `hertz`). Returns how many frames moved.
+    pub fn turn(&mut self, now: u64) -> usize {
+        self.0.turn(now)
+    }
+}
+
+type Prepared = (Vec<(Run, WorkerHandle)>, Arc<OwnedFd>);
+
+fn prepare(mut setup: Setup) -> Result<Prepared, StartError> {
     let count = setup.cores.len();
     let nodes = ze_nodes::Graph::descriptions();
     let counters: Vec<_> = (0..count)
@@ -223,9 +258,7 @@ pub fn spawn(mut setup: Setup) -> Result<Spawned, StartError> {
             wake: Arc::clone(&wake),
             wake_control: Arc::clone(&wake_control),
         });
-        let pinned = Arc::new(AtomicBool::new(false));
-        let thread = start_thread(id, core, run, Arc::clone(&pinned))?;
-        workers.push(WorkerHandle {
+        let handle = WorkerHandle {
             id,
             core,
             counters: Arc::clone(&counters[at]),
@@ -234,11 +267,12 @@ pub fn spawn(mut setup: Setup) -> Result<Spawned, StartError> {
             commands,
             to_worker,
             wake,
-            pinned,
-            thread: Some(thread),
-        });
+            pinned: Arc::new(AtomicBool::new(false)),
+            thread: None,
+        };
+        workers.push((run, handle));
     }
-    Ok(Spawned { workers, wake_control })
+    Ok((workers, wake_control))
 }
 
 fn start_thread(

@@ -77,7 +77,7 @@ impl Run {
             while let Ok(command) = self.parts.commands.pop() {
                 self.obey(command);
             }
-            let moved = self.round();
+            let moved = self.round(clock::cycles());
             self.parts.reader.quiescent();
             rounds += 1;
             let now = clock::cycles();
@@ -96,12 +96,23 @@ impl Run {
         self.give_everything_back();
     }
 
-    /// Looks once at every source of packets. Returns how many frames moved.
-    fn round(&mut self) -> usize {
+    /// One turn of the loop at a time that the caller states; never sleeps. Returns how many frames moved.
+    pub(crate) fn turn(&mut self, now: u64) -> usize {
+        while let Ok(command) = self.parts.commands.pop() {
+            self.obey(command);
+        }
+        let moved = self.round(now);
+        self.parts.reader.quiescent();
+        self.housekeeping();
+        moved
+    }
+
+    /// Looks once at every source of packets, at a time in cycles. Returns how many frames moved.
+    fn round(&mut self, now: u64) -> usize {
         let parts = &mut self.parts;
         let guard = parts.reader.enter();
         let fib = parts.tables.view(&guard);
-        let cx = cx(parts.id, &parts.arena, &fib, &parts.counters);
+        let cx = cx(now, parts.id, &parts.arena, &fib, &parts.counters);
         let mut moved = 0;
         for at in 0..self.ports.len() {
             let (Some(port), Some(kind)) = (self.ports.get_mut(at), self.kinds.get(at)) else { break };
@@ -274,6 +285,12 @@ fn node_position(name: &str) -> usize {
     nodes.iter().position(|(node, _)| *node == name).unwrap_or(nodes.len())
 }
 
-fn cx<'a>(worker: WorkerId, arena: &'a Arena, fib: &'a View<'a>, counters: &'a WorkerCounters) -> Cx<'a> {
-    Cx { arena, fib, now: clock::cycles(), worker, counters }
+fn cx<'a>(
+    now: u64,
+    worker: WorkerId,
+    arena: &'a Arena,
+    fib: &'a View<'a>,
+    counters: &'a WorkerCounters,
+) -> Cx<'a> {
+    Cx { arena, fib, now, worker, counters }
 }

@@ -1,45 +1,124 @@
-//! `ze-pktgen run`: plays scenarios.
+//! `ze-pktgen run`: plays scenarios and judges what comes of them.
 
-use anyhow::{Result, anyhow};
-use clap::ValueEnum;
+mod junit;
 
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use regex::Regex;
+
+use crate::scenario::devices::Cable;
 use crate::scenario::memory::Memory;
+use crate::scenario::router::Router;
 use crate::scenario::veth::Veth;
-use crate::scenario::{Backend, BackendError, run as play, suite};
+use crate::scenario::{Backend, BackendError, BackendKind, Failure, Scenario, run as play, suite};
+
+/// The lab's name.
+const LAB: &str = "scenarios";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Scenario files, or directories of them.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
     /// What the scenarios are played on.
     #[arg(long, value_enum, default_value = "mem")]
-    backend: Kind,
+    backend: BackendKind,
+    /// For --backend nic: the router's device and the one cabled to it, for each port of the scenarios' router.
+    #[arg(long = "port", value_name = "PORT=DEVICE,TESTER")]
+    cables: Vec<Cable>,
+    /// Play only scenarios whose "FILE: NAME" this regular expression finds something in.
+    #[arg(long, value_name = "REGEX")]
+    filter: Option<Regex>,
+    /// Write a JUnit report.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Decides, in memory, which flow takes which member of a group.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Name every scenario, not only those that fail.
+    #[arg(short, long)]
+    verbose: bool,
+    /// Only read the files and check what they say.
+    #[arg(long)]
+    check: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
-    /// The graph and a worker in this process, with ports in memory.
-    Mem,
-    /// The real forwarding daemon through AF_XDP on veths, in a lab (root).
-    Veth,
+/// One scenario, played.
+pub(super) struct Played<'a> {
+    scenario: &'a Scenario,
+    took: Duration,
+    failure: Option<Failure>,
 }
 
 /// Says whether everything was as it should be.
 pub(super) fn run(args: &Args) -> Result<bool> {
-    let mut backend = start(args.backend).map_err(|error| anyhow!("{error}"))?;
-    let scenarios = suite::all();
-    let mut failed = 0;
-    for scenario in &scenarios {
-        if let Err(failure) = play(backend.as_mut(), scenario) {
-            println!("{failure}");
-            failed += 1;
-        }
+    let mut scenarios = Vec::new();
+    for path in &args.paths {
+        scenarios.extend(suite::read(path)?);
     }
-    println!("{} scenarios, {failed} failed", scenarios.len());
+    if let Some(filter) = &args.filter {
+        scenarios.retain(|scenario| filter.is_match(&full_name(scenario)));
+    }
+    if scenarios.is_empty() {
+        bail!("there is no scenario to play");
+    }
+    if args.check {
+        println!("{} scenarios are well-formed", scenarios.len());
+        return Ok(true);
+    }
+    let kind = if args.backend == BackendKind::Nic { BackendKind::Veth } else { args.backend };
+    let began = Instant::now();
+    let mut all = Vec::new();
+    for (router, members) in suite::by_router(&scenarios, kind) {
+        all.extend(play_group(args, router, &members)?);
+    }
+    if let Some(file) = &args.junit {
+        let report = junit::report(&all, began.elapsed());
+        std::fs::write(file, report).with_context(|| format!("write {}", file.display()))?;
+    }
+    let failed = all.iter().filter(|played| played.failure.is_some()).count();
+    let others = scenarios.len() - all.len();
+    let left_out = if others > 0 { format!(", {others} are for another backend") } else { String::new() };
+    println!("{} scenarios, {failed} failed{left_out} ({:.1} s)", all.len(), began.elapsed().as_secs_f64());
     Ok(failed == 0)
 }
 
-fn start(kind: Kind) -> Result<Box<dyn Backend>, BackendError> {
-    Ok(match kind {
-        Kind::Mem => Box::new(Memory::start()?),
-        Kind::Veth => Box::new(Veth::start("run", 1)?),
+/// "icmp-errors.yaml: a reject route says host unreachable".
+fn full_name(scenario: &Scenario) -> String {
+    let file = scenario.file.file_name().unwrap_or_default().to_string_lossy();
+    format!("{file}: {}", scenario.name)
+}
+
+fn play_group<'a>(args: &Args, router: &Router, members: &[&'a Scenario]) -> Result<Vec<Played<'a>>> {
+    let new = || start(args, router).map_err(|error| anyhow!("{error}"));
+    let mut backend = new().with_context(|| format!("start the router of {}", router.file.display()))?;
+    let mut played = Vec::new();
+    for scenario in members {
+        let began = Instant::now();
+        let failure = play(backend.as_mut(), scenario).err();
+        let took = began.elapsed();
+        match &failure {
+            Some(failure) => print!("{failure}"),
+            None if args.verbose => {
+                println!("ok     {} ({:.0} ms)", full_name(scenario), took.as_secs_f64() * 1e3)
+            }
+            None => {}
+        }
+        if failure.as_ref().is_some_and(|failure| failure.backend_is_broken) {
+            drop(backend);
+            backend = new().context("start the router anew after it failed")?;
+        }
+        played.push(Played { scenario, took, failure });
+    }
+    Ok(played)
+}
+
+fn start(args: &Args, router: &Router) -> Result<Box<dyn Backend>, BackendError> {
+    Ok(match args.backend {
+        BackendKind::Mem => Box::new(Memory::start(router, args.seed)?),
+        BackendKind::Veth => Box::new(Veth::start(LAB, 1, router)?),
+        BackendKind::Nic => Box::new(Veth::start_on(LAB, &args.cables, router)?),
     })
 }

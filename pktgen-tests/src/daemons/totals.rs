@@ -75,6 +75,8 @@ pub struct Totals {
     pub drops: BTreeMap<String, u64>,
     /// Punts by reason, zeros left out.
     pub punts: BTreeMap<String, u64>,
+    /// Everything else that has a name, zeros left out: `lan0.rx.packets`, `policed.icmp`.
+    pub counters: BTreeMap<String, u64>,
 }
 
 impl Totals {
@@ -85,9 +87,27 @@ impl Totals {
         for worker in &stats.workers {
             worker.law.iter().for_each(|law| totals.law.add(law));
             worker.drops.iter().for_each(|drop| add(&mut totals.drops, &drop.reason, drop.packets));
-            worker.punts.iter().for_each(|punt| add(&mut totals.punts, &punt.reason, punt.packets));
+            for punt in &worker.punts {
+                add(&mut totals.punts, &punt.reason, punt.packets);
+                add(&mut totals.counters, &format!("policed.{}", punt.reason), punt.policed);
+            }
+        }
+        for state in &stats.interfaces {
+            let name = state.interface.as_ref().map_or("", |interface| &interface.name);
+            let traffic =
+                [("rx", &state.rx), ("tx", &state.tx), ("punt", &state.punt), ("inject", &state.inject)];
+            for (way, traffic) in traffic {
+                let (packets, bytes) = traffic.as_ref().map_or((0, 0), |t| (t.packets, t.bytes));
+                totals.count_traffic(name, way, packets, bytes);
+            }
         }
         totals
+    }
+
+    /// Adds an interface's traffic of one way: `rx`, `tx`, `punt`, `inject`.
+    pub fn count_traffic(&mut self, interface: &str, way: &str, packets: u64, bytes: u64) {
+        add(&mut self.counters, &format!("{interface}.{way}.packets"), packets);
+        add(&mut self.counters, &format!("{interface}.{way}.bytes"), bytes);
     }
 
     /// What was counted since `earlier`.
@@ -97,6 +117,7 @@ impl Totals {
             law: self.law.since(&earlier.law),
             drops: difference(&self.drops, &earlier.drops),
             punts: difference(&self.punts, &earlier.punts),
+            counters: difference(&self.counters, &earlier.counters),
         }
     }
 

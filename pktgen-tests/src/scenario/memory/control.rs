@@ -1,7 +1,6 @@
 //! The control thread's part: what the worker punts goes to the neighbour engine, and what the engine wants is done.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Instant;
 
 use ze_graph::{Message, MessageKind};
 use ze_packet::ethernet::{self, ethertype};
@@ -14,8 +13,11 @@ use super::Memory;
 const HELD_HEADER_BYTES: usize = 4;
 
 impl Memory {
-    pub(super) fn handle_messages(&mut self) {
+    /// Says whether there were any.
+    pub(super) fn handle_messages(&mut self) -> bool {
+        let mut any = false;
         while let Ok(message) = self.worker.messages.pop() {
+            any = true;
             match message.kind {
                 MessageKind::Frame(_) => self.handle_frame(&message),
                 MessageKind::Unresolved => self.resolve(&message),
@@ -24,6 +26,7 @@ impl Memory {
                 }
             }
         }
+        any
     }
 
     fn resolve(&mut self, message: &Message) {
@@ -34,11 +37,12 @@ impl Memory {
         };
         let held =
             [&message.interface.0.to_ne_bytes()[..], &message.flags.to_ne_bytes(), message.packet()].concat();
-        self.engine.resolve(message.tx_interface, gateway, Some(held), Instant::now());
+        let now = self.now();
+        self.engine.resolve(message.tx_interface, gateway, Some(held), now);
     }
 
     fn handle_frame(&mut self, message: &Message) {
-        let now = Instant::now();
+        let now = self.now();
         let Some((header, payload)) = message.packet().split_first_chunk::<{ ethernet::HEADER_BYTES }>()
         else {
             return;
@@ -59,9 +63,11 @@ impl Memory {
         }
     }
 
-    /// Does what the neighbour engine wants done.
-    pub(super) fn settle(&mut self) {
+    /// Does what the neighbour engine wants done. Says whether it wanted anything.
+    pub(super) fn settle(&mut self) -> bool {
+        let mut any = false;
         while let Some(output) = self.engine.poll_output() {
+            any = true;
             match output {
                 Output::Transmit { interface, frame } => {
                     self.message(MessageKind::Send, interface, 0, &frame)
@@ -71,10 +77,27 @@ impl Memory {
                     let _ = self.fib.neighbor_resolved(interface, address, mac);
                 }
                 Output::Withdrawn { interface, address } => self.fib.neighbor_withdrawn(interface, address),
-                Output::Release { packets, .. } => self.give_back(MessageKind::Forward, &packets),
+                Output::Release { interface, mac, packets, .. } => self.release(interface, mac, &packets),
                 Output::Unreachable { packets, .. } => self.give_back(MessageKind::Unreachable, &packets),
             }
         }
+        any
+    }
+
+    /// Link-local destinations have no adjacency: what waited for one gets its header here.
+    fn release(&mut self, interface: InterfaceId, mac: MacAddr, held: &[Vec<u8>]) {
+        let (link_local, others): (Vec<_>, Vec<_>) = held.iter().cloned().partition(|held| {
+            let header = held.get(HELD_HEADER_BYTES..).and_then(|packet| packet.first_chunk());
+            let view = header.map(ipv6::View);
+            view.is_some_and(|view| view.version() == 6 && ipv6::is_link_local(view.destination()))
+        });
+        for held in link_local {
+            let Some(own) = self.fib.interface(interface).map(|spec| spec.mac) else { continue };
+            let kind = ethertype::IPV6.to_be_bytes();
+            let packet = held.get(HELD_HEADER_BYTES..).unwrap_or_default();
+            self.message(MessageKind::Send, interface, 0, &[&mac.0, &own.0, &kind[..], packet].concat());
+        }
+        self.give_back(MessageKind::Forward, &others);
     }
 
     fn give_back(&mut self, kind: MessageKind, held: &[Vec<u8>]) {
