@@ -2,7 +2,9 @@
 //!
 //! Exit codes: 0 all is as it should be, 1 something that was looked at is wrong, 2 the command could not do its work.
 
+mod fuzz;
 mod generate;
+mod import;
 mod receive;
 mod replay;
 mod report;
@@ -42,6 +44,10 @@ enum Command {
     /// Send a capture again, with its timing.
     #[command(after_long_help = replay::HELP)]
     Replay(replay::Args),
+    /// Make a scenario of two captures: what went in, and what came out.
+    Import(import::Args),
+    /// Mutate the packets of scenarios: none may get lost, and nothing may break.
+    Fuzz(fuzz::Args),
 }
 
 /// Runs the command; the exit code is for the shell.
@@ -59,6 +65,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Generate(args) => with_signals(|interrupt| generate::run(args, interrupt)),
         Command::Receive(args) => with_signals(|interrupt| receive::run(args, interrupt)),
         Command::Replay(args) => with_signals(|interrupt| replay::run(args, interrupt)),
+        Command::Import(args) => import::run(args),
+        Command::Fuzz(args) => fuzz::run(args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -3,12 +3,8 @@
 //! [`lab`] builds real hosts and links on one Linux machine, sends real traffic through them and leaves nothing
 //! behind, whatever happens to the program that built it. [`daemons`] runs Ze's daemons in such a lab and asks them
 //! over their API. [`demo`] is the guided tour of `ze demo`. [`scenario`] plays packets in, packets out, on ports in
-<<<<<<< HEAD
-//! memory and through AF_XDP alike. [`traffic`] is the generator and the sink that measurements use. [`cli`] is the command `ze-pktgen`.
-=======
-//! memory and through AF_XDP alike. [`cli`] is the command `ze-pktgen`, [`packet`] the
-//! notation in which it reads and shows packets.
->>>>>>> 6d6f0dc (pktgen: scenarios are files, in a notation a network engineer reads; 262 of them)
+//! memory and through AF_XDP alike. [`traffic`] is the generator and the sink that measurements use. [`cli`] is the
+//! command `ze-pktgen`, [`packet`] the notation in which it reads and shows packets.
 
 pub mod cli;
 pub mod daemons;

@@ -60,4 +60,23 @@ impl Packet {
         let is_open = |value: &Value| matches!(value, Value::Any | Value::Range(..));
         self.layers.iter().all(|layer| layer.spec.name != "any" && !layer.fields.values().any(is_open))
     }
+
+    /// Gives one field, chosen by `choice`, another value, made of `value`. Says whether there was one.
+    pub fn change_field(&mut self, choice: u64, value: u64) -> bool {
+        let has_fields = |layer: &&mut Layer| !layer.spec.fields.is_empty() && layer.spec.bytes > 0;
+        let mut layers: Vec<_> = self.layers.iter_mut().filter(has_fields).collect();
+        let count = layers.len();
+        let Some(layer) = layers.get_mut(choice as usize % count.max(1)) else { return false };
+        let field = &layer.spec.fields[(choice >> 32) as usize % layer.spec.fields.len()];
+        // A quarter of the values are the least or the greatest.
+        let mask = if field.bits >= 128 { u128::MAX } else { (1 << field.bits) - 1 };
+        let wide = u128::from(value) << 64 | u128::from(value.rotate_left(17));
+        let value = match value >> 61 {
+            0 => 0,
+            1 => mask,
+            _ => wide & mask,
+        };
+        layer.fields.insert(field.name, Value::Fixed(value));
+        true
+    }
 }

@@ -10,11 +10,13 @@
 
 pub mod devices;
 pub mod file;
+pub mod fuzz;
 pub mod memory;
 pub mod router;
 mod run;
 pub mod suite;
 pub mod veth;
+pub mod write;
 
 pub use run::{Failure, run};
 
@@ -114,6 +116,8 @@ pub struct Scenario {
     pub punts: BTreeMap<String, Amount>,
     /// Other counters by name; those that are not named are not looked at.
     pub counters: BTreeMap<String, Amount>,
+    /// Nothing is looked at but the law: neither what comes out nor what is counted.
+    pub law_only: bool,
 }
 
 impl Scenario {

@@ -116,6 +116,8 @@ struct RawScenario {
     punts: BTreeMap<String, Spanned<Amount>>,
     #[serde(default)]
     counters: BTreeMap<String, Spanned<Amount>>,
+    #[serde(default)]
+    law_only: bool,
 }
 
 #[derive(Deserialize)]
@@ -216,6 +218,7 @@ impl Reader<'_> {
             file: self.source.file.clone(),
             router: Arc::clone(self.router),
             only,
+            law_only: raw.law_only,
             steps,
             drops: self.amounts("drops", raw.drops, &drops)?,
             punts: self.amounts("punts", raw.punts, &punts)?,
