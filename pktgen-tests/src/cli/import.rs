@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::scenario::router::Router;
 use crate::scenario::write::{Draft, Line};
 use crate::scenario::{Place, file};
-use crate::traffic::replay::Capture;
+use crate::traffic::Capture;
 
 /// Frames of one capture; a scenario of more is nobody's to read.
 const FRAMES_MAX: usize = 10_000;

@@ -11,11 +11,10 @@ mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-pub use mutate::Random;
-
 use super::memory::Memory;
 use super::router::Router;
 use super::{Action, Backend, BackendError, Place, Scenario};
+use crate::traffic::Random;
 
 /// Frames in one round.
 const FRAMES_MAX: usize = 64;
@@ -123,8 +122,8 @@ pub fn fuzz(
     let mut round = 0;
     while !done(round) && !inputs.is_empty() {
         // Each round has a seed of its own: it can be repeated without those before it.
-        let mut random = Random::new(seed.wrapping_add(round));
-        let mut input = inputs[random.below(inputs.len())].clone();
+        let mut random = Random::new(seed.wrapping_add(round), 0);
+        let mut input = inputs[mutate::below(&mut random, inputs.len())].clone();
         mutate::mutate(&mut input, &mut random);
         if let Some(what) = oracle.judge(&input) {
             let (input, what) = minimise(oracle, input, what);
