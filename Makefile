@@ -11,10 +11,10 @@ SOAK_MINUTES ?= 30
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint bench lab compare soak clean
+.PHONY: help demo build test lint bench lab compare soak soak-lpm clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: ## build Ze, let real hosts talk through it, show the figures (root; DEMO_ARGS=--keep leaves it running)
 	@scripts/setup.sh demo
@@ -51,6 +51,10 @@ compare: ## Ze beside the kernel, XDP and DPDK, by turns between the same two ca
 soak: ## the randomised tests for SOAK_MINUTES (30), with a new seed
 	@scripts/setup.sh test
 	@scripts/soak.sh $(SOAK_MINUTES)
+
+soak-lpm: ## the routing table against a plain one: ten million random operations a family, and readers meanwhile
+	ZE_LPM_OPERATIONS=10000000 cargo test --release -p ze-lpm --test model -- --nocapture
+	ZE_LPM_OPERATIONS=200000 cargo test --release -p ze-lpm --test concurrent -- --nocapture
 
 clean: ## what was built
 	cargo clean

@@ -17,6 +17,8 @@ enum Kind {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
     Popcnt,
     Portable,
 }
@@ -30,6 +32,9 @@ impl Engine {
         {
             if crate::avx512::detected() {
                 all.push(Self(Kind::Avx512));
+            }
+            if crate::avx2::detected() {
+                all.push(Self(Kind::Avx2));
             }
             if popcnt_detected() {
                 all.push(Self(Kind::Popcnt));
@@ -45,12 +50,14 @@ impl Engine {
         Self::all()[0]
     }
 
-    /// Its name: `avx512`, `popcnt` or `portable`.
+    /// Its name: `avx512`, `avx2`, `popcnt` or `portable`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Kind::Popcnt => "popcnt",
             Kind::Portable => "portable",
@@ -64,6 +71,11 @@ impl Engine {
             Kind::Avx512 => {
                 // SAFETY: this kind exists only where `all` has detected its features.
                 unsafe { F::lookup_avx512(view, addrs, values) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => {
+                // SAFETY: as above.
+                unsafe { F::lookup_avx2(view, addrs, values) }
             }
             #[cfg(target_arch = "x86_64")]
             Kind::Popcnt => {

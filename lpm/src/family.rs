@@ -69,6 +69,13 @@ pub trait Family: sealed::Sealed + Copy + Ord + Hash + fmt::Debug + Send + Sync 
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
     unsafe fn lookup_avx512(view: &crate::View<'_, Self>, addrs: &[Self::Addr], values: &mut [u32]);
+    /// Looks all `addrs` up; the slices are of one length.
+    ///
+    /// # Safety
+    /// `avx2::detected()` has said yes.
+    #[cfg(target_arch = "x86_64")]
+    #[doc(hidden)]
+    unsafe fn lookup_avx2(view: &crate::View<'_, Self>, addrs: &[Self::Addr], values: &mut [u32]);
 }
 
 /// The bits of an address that a lookup has not used yet.
@@ -177,6 +184,12 @@ impl Family for V4 {
         // SAFETY: the caller's promise.
         unsafe { crate::avx512::lookup4(view, addrs, values) }
     }
+
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn lookup_avx2(view: &crate::View<'_, Self>, addrs: &[u32], values: &mut [u32]) {
+        // SAFETY: the caller's promise.
+        unsafe { crate::avx2::lookup4(view, addrs, values) }
+    }
 }
 
 /// Words of the outer root of IPv6: one for each value of the first three bits.
@@ -259,6 +272,12 @@ impl Family for V6 {
     unsafe fn lookup_avx512(view: &crate::View<'_, Self>, addrs: &[u128], values: &mut [u32]) {
         // SAFETY: the caller's promise.
         unsafe { crate::avx512::lookup6(view, addrs, values) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn lookup_avx2(view: &crate::View<'_, Self>, addrs: &[u128], values: &mut [u32]) {
+        // SAFETY: the caller's promise.
+        unsafe { crate::avx2::lookup6(view, addrs, values) }
     }
 }
 

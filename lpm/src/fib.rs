@@ -89,9 +89,9 @@ impl Fib {
         self.root_level
     }
 
-    /// Bytes allocated for lookups.
+    /// Bytes taken for lookups.
     pub(crate) fn bytes(&self) -> usize {
-        self.words.len() * size_of::<u64>()
+        self.words.taken_bytes(self.unused)
     }
 
     /// Bytes in use: the rest is free for what comes.

@@ -76,7 +76,7 @@
 //! another, so a batch takes little longer than its slowest member ([`View::lookup_batch`]). Most steps lead
 //! from a branch to an entry, and only the last may end in a leaf. So a batch follows branches in a loop of a dozen
 //! instructions until there is none, and takes the leaves in one step at the end. Where the CPU has
-//! AVX-512, eight lookups share a register; [`Engine`] chooses, and all engines agree by test.
+//! AVX-512, eight lookups share a register, with AVX2 four; [`Engine`] chooses, and all engines agree by test.
 //!
 //! ## Changing it while it is read
 //!
@@ -98,6 +98,8 @@
 //! - Insertion past the room of a generation builds a new one: 0.1 s for a full IPv4 table, once in many
 //!   thousand insertions. Readers do not notice.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod batch;

@@ -46,7 +46,7 @@ pub struct Config {
 /// Bytes that a table takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// Allocated for lookups.
+    /// Taken for lookups. Of a table of 2 MB or more this grows as it is used: room to grow is set aside in addresses only.
     pub lookup_bytes: usize,
     /// The part of `lookup_bytes` that holds something.
     pub lookup_used_bytes: usize,

@@ -32,8 +32,8 @@ pub struct LpmReader<F: Family> {
     family: std::marker::PhantomData<F>,
 }
 
-/// A table under a guard: make one a batch. It sees updates as they happen; each answer is what some
-/// version of the table said during the lookup.
+/// A table under a guard: make one a batch. It sees updates as they happen, until the table is built anew; each
+/// answer is what some version of the table said since the view was taken.
 pub struct View<'g, F: Family> {
     pub(crate) words: &'g [AtomicU64],
     pub(crate) root_level: u8,

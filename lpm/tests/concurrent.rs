@@ -55,6 +55,7 @@ struct Progress {
 }
 
 fn check<F: Bits>(
+    engine: Engine,
     reader: &mut ze_sync::Reader,
     table: &LpmReader<F>,
     probes: &[F::Addr],
@@ -64,9 +65,10 @@ fn check<F: Bits>(
     let mut batches = 0;
     let mut values = [0; PROBES];
     while !progress.stop.load(Ordering::Acquire) {
+        // Before the view is taken: when the table is built anew, a view goes on to show what was.
+        let first = progress.finished.load(Ordering::SeqCst);
         let guard = reader.enter();
         let view = table.view(&guard);
-        let first = progress.finished.load(Ordering::SeqCst);
         if batches % 2 == 0 {
             view.lookup_batch(probes, &mut values);
         } else {
@@ -78,7 +80,8 @@ fn check<F: Bits>(
                 0 => *value == 0,
                 _ => history[version - 1].answers[index] == *value,
             };
-            assert!((first..=last).any(known), "{:x?} → {value}, versions {first} to {last}", probes[index]);
+            let (probe, way) = (probes[index], if batches % 2 == 0 { engine.name() } else { "one by one" });
+            assert!((first..=last).any(known), "{way}: {probe:x?} → {value}, versions {first} to {last}");
         }
         batches += 1;
         reader.quiescent();
@@ -99,7 +102,7 @@ fn run<F: Bits>() {
             .map(|engine| {
                 let (mut reader, table) = (domain.register().unwrap(), table.reader().with_engine(engine));
                 let (probes, history, progress) = (&probes, &history, &progress);
-                scope.spawn(move || check(&mut reader, &table, probes, history, progress))
+                scope.spawn(move || check(engine, &mut reader, &table, probes, history, progress))
             })
             .collect();
         for (index, version) in history.iter().enumerate() {

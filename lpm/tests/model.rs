@@ -1,6 +1,6 @@
 //! The table equals the plain one under random operations.
 //!
-//! Long run: `ZE_LPM_OPERATIONS=10000000 ZE_SEED=… cargo test --release -p ze-lpm --test model`.
+//! Long run: `make soak-lpm`; with another seed: `ZE_SEED=… make soak-lpm`.
 
 mod common;
 

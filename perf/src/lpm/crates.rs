@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ip_network_table_deps_treebitmap::IpLookupTable;
 use poptrie::Poptrie;
 use prefix_trie::PrefixMap;
-use ze_lpm::{Prefix, V4, V6};
+use ze_lpm::{Prefix, V4, V6, Value};
 
 use super::engine::{Crate, Engine, Map};
 use super::table::Net;
@@ -81,6 +81,13 @@ macro_rules! rivals {
 
             fn new() -> Self {
                 Self::new()
+            }
+
+            fn build(routes: &[(Prefix<$family>, Value)]) -> Self {
+                let pair = |(prefix, value): &(Prefix<$family>, Value)| {
+                    ((prefix.addr(), prefix.len()), value.get())
+                };
+                routes.iter().map(pair).collect()
             }
 
             fn insert(&mut self, prefix: Prefix<$family>, value: u32) {

@@ -117,6 +117,15 @@ pub(super) fn cpu_time() -> Duration {
 pub(super) trait Map<F: Net> {
     const NAME: &'static str;
     fn new() -> Self;
+    /// A table of these, made the way that the crate is best at.
+    fn build(routes: &[(Prefix<F>, Value)]) -> Self
+    where
+        Self: Sized,
+    {
+        let mut map = Self::new();
+        routes.iter().for_each(|&(prefix, value)| map.insert(prefix, value.get()));
+        map
+    }
     fn insert(&mut self, prefix: Prefix<F>, value: u32);
     fn remove(&mut self, prefix: Prefix<F>) -> bool;
     fn lookup(&self, addr: F::Addr) -> u32;
@@ -143,9 +152,7 @@ impl<F: Net, M: Map<F>> Engine<F> for Crate<M> {
 
     fn build(&mut self, table: &Table<F>) -> Result<Built> {
         let (resident, start) = (resident_bytes()?, cpu_time());
-        for &(prefix, value) in &table.routes {
-            self.0.insert(prefix, value.get());
-        }
+        self.0 = M::build(&table.routes);
         let seconds = (cpu_time() - start).as_secs_f64();
         let grown = resident_bytes()?.saturating_sub(resident);
         Ok(Built { seconds, bytes: self.0.bytes().map_or(grown, |bytes| bytes as u64) })
