@@ -166,7 +166,7 @@ impl Report {
     ) -> Self {
         forwarders.iter_mut().for_each(Forwarder::sum_up);
         let reference = forwarders.iter().find(|one| one.name == REFERENCE).and_then(Forwarder::median);
-        for one in &mut forwarders {
+        for one in forwarders.iter_mut().filter(|one| !one.is_control()) {
             one.of_kernel = one.median().zip(reference).map(|(one, kernel)| rounded(one / kernel));
         }
         Self {

@@ -71,6 +71,10 @@ pub(super) fn labels(reports: &[&Report]) -> Vec<String> {
 pub(super) fn section(reports: &[&Report]) -> String {
     let mut out = String::from("<h2 id=\"pipeline\">Cycles per packet, in memory</h2>\n");
     warnings(reports).iter().for_each(|line| out.push_str(&warning(line)));
+    let mut reports = reports.to_vec();
+    // Families one after the other; within one as they were measured.
+    reports.sort_by_key(|report| report.scenario.name());
+    let reports = reports.as_slice();
     let (main, rest) = main_cases(reports);
     out.push_str(&figure(&by_node(&main), &caption(&main)));
     for (at, name, unit) in

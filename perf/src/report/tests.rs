@@ -89,3 +89,50 @@ fn of_two_results_of_a_case_the_newer_is_shown() {
         assert_eq!(newest[0].raw["cycles_per_packet"]["median"], 40.0);
     }
 }
+
+/// As `ze-perf lab` and `ze-perf compare` keep them, as far as the page reads them.
+#[test]
+fn results_of_the_lab_and_of_a_comparison_have_their_plots_and_rows() {
+    let machine = json!({ "cpu": "A", "cores": 2, "tsc_hz": 1 });
+    let latency = json!({ "percent": 50, "offered_pps": 5e5, "loss_ratio": 0.0, "min_us": 5.0, "mean_us": 7.0,
+        "p50_us": 6.5, "p90_us": 9.0, "p99_us": 20.0, "p999_us": 80.0, "max_us": 300.0 });
+    let case = |size: &str, pps: f64| {
+        json!({ "family": "ip4", "size": size, "frame_bytes": 64.0, "control": { "received_pps": 2e6 }, "overload": null,
+            "throughput": [{ "name": "ndr", "loss_ratio": 0.0, "pps": pps, "gbps": 0.5, "no_figure": null },
+                { "name": "pdr", "loss_ratio": 0.005, "pps": null, "gbps": null, "no_figure": "the tester's" }],
+            "latency": [latency], "back_to_back": null, "trials": [] })
+    };
+    let lab = json!({ "kind": "lab", "taken_at": "2026-01-01T00:00:00Z", "dut": "ze", "notes": ["how"],
+        "parameters": { "routes": 1, "flows": 64, "placement": "confined" }, "machine": machine,
+        "results": [case("64", 1.1e6), case("imix", 0.9e6)], "interrupted": false });
+    let summary = json!({ "min": 1.0, "median": 1.25, "max": 1.5 });
+    let shot = json!({ "asked_pps": null, "offered_pps": 2e6, "received_pps": 1.25e6, "loss_ratio": 0.4 });
+    let round = json!({ "round": 1, "mpps": 1.25, "overload_mpps": 1.2, "trials": [shot] });
+    let forwarder = |name: &str, of_kernel: f64| {
+        json!({ "name": name, "mpps": summary, "overload_mpps": summary, "of_kernel": of_kernel, "noise": 0.01,
+            "notes": ["so"], "skipped": null, "failed": null, "rounds": [round] })
+    };
+    let skipped = json!({ "name": "vpp", "mpps": null, "overload_mpps": null, "of_kernel": null, "noise": 0.0, "notes": [],
+        "skipped": "none is named", "failed": null, "rounds": [] });
+    let comparison = json!({ "scenario": "compare", "kind": "compare", "taken_at": "2026-01-01T00:00:00Z",
+        "parameters": { "family": "ip4", "routes": 1, "table": null, "flows": 64, "size": "64", "loss": 0.005, "seconds": 0.5,
+            "rounds": 1, "rules": 100, "tester_core": 0, "dut_core": 1, "placement": "confined", "realtime": true },
+        "forwarders": [forwarder("ze", 1.5), forwarder("kernel", 1.0), skipped], "warnings": ["doubtful"],
+        "machine": machine, "interrupted": false });
+    let all = [entry(lab), entry(comparison)];
+    let page = page::render("Ze", &all, &all);
+    assert_eq!(page.matches("<svg ").count(), 4, "two plots of each");
+    for part in
+        ["No pdr of ip4, 64 bytes: the tester", "1.50 × kernel", "vpp (skipped: none is named)", "doubtful"]
+    {
+        assert!(page.contains(part), "{part} is missing");
+    }
+    let text = markdown::render(&all);
+    assert!(
+        text.contains("| ze, ip4, 64 B | 1.100 | 0.500 | - |") && text.contains("| kernel | 1.000 |"),
+        "{text}"
+    );
+    let cases: Vec<_> =
+        all.iter().flat_map(|entry| entry.outcome.figures()).map(|figure| figure.case).collect();
+    assert_eq!(cases.len(), 4, "two sizes, two forwarders: {cases:?}");
+}
