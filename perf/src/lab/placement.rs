@@ -157,3 +157,26 @@ fn fifo(pid: i32, priority: u8) -> Result<()> {
     ensure!(output.status.success(), "chrt: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn threads_of_a_process_and_of_its_children_are_found_by_name() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "cat & cat"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut shell = shell.spawn().unwrap();
+        let names = || threads(shell.id()).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        // A child has its own name only once it runs its own program.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let tries = std::iter::repeat_with(names).take_while(|_| Instant::now() < deadline);
+        let all = tries.into_iter().find(|names| names.iter().any(|name| name == "cat"));
+        assert!(all.is_some_and(|names| names.len() >= 2), "{:?}", threads(shell.id()));
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert!(threads(shell.id()).is_empty());
+    }
+}

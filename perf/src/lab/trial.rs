@@ -170,3 +170,58 @@ impl Trial {
         (self.duplicates > 0).then(|| format!("{} packets arrived twice", self.duplicates))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second at 1000 packets a second, of which so many were sent and arrived.
+    fn trial(sent: u64, received: u64, away_s: f64, missed: u64) -> Trial {
+        let offer = Offer {
+            rate: Rate::PacketsPerSecond(1000.0),
+            seconds: 1.0,
+            sizes: Sizes::new(vec![64]).unwrap(),
+            family: Family::V4,
+            flows: 1,
+        };
+        let outcome = Outcome {
+            sent,
+            elapsed: Duration::from_secs(1),
+            slipped: Duration::from_secs_f64(away_s),
+            away: Duration::from_secs_f64(away_s),
+            received,
+            arrivals: None,
+            missed,
+            returned: 0,
+        };
+        Trial::of(&offer, 64.0, outcome)
+    }
+
+    #[test]
+    fn what_did_not_arrive_is_lost_and_what_came_besides_is_surplus() {
+        let (short, long) = (trial(1000, 990, 0.0, 0), trial(1000, 1003, 0.0, 0));
+        assert_eq!((short.lost, short.surplus, short.loss_ratio), (10, 0, 0.01));
+        assert_eq!((long.lost, long.surplus, long.loss_ratio), (0, 3, 0.0));
+        assert_eq!((short.offered_pps, short.received_pps), (1000.0, 990.0));
+    }
+
+    #[test]
+    fn a_tester_that_is_too_slow_is_told_from_one_that_was_away() {
+        assert_eq!(trial(1000, 1000, 0.0, 0).tester_limit(), None);
+        assert!(trial(900, 900, 0.0, 0).tester_limit().unwrap().contains("offered 900 of 1000"));
+        assert_eq!(trial(900, 900, 0.1, 0).tester_limit(), None);
+        assert!(trial(1000, 990, 0.0, 10).tester_limit().unwrap().contains("sink"));
+    }
+
+    #[test]
+    fn latencies_are_percentiles_in_microseconds_and_none_of_nothing() {
+        let mut histogram = Histogram::new(3).unwrap();
+        assert!(Latency::of(&histogram).is_none());
+        (1..=1000_u64).for_each(|us| histogram.record(us * 1000).unwrap());
+        let latency = Latency::of(&histogram).unwrap();
+        // Three significant digits.
+        let about = |value: f64, wanted: f64| (value - wanted).abs() <= wanted / 500.0;
+        assert!(about(latency.min_us, 1.0) && about(latency.p50_us, 500.0), "{latency:?}");
+        assert!(about(latency.p99_us, 990.0) && about(latency.max_us, 1000.0), "{latency:?}");
+    }
+}
