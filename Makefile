@@ -7,11 +7,12 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 DEMO_ARGS ?=
 SOAK_MINUTES ?= 30
+MUTANTS_SHARD ?= 0/16
 # Recipes run in order, whatever -j says: they share two cores, the machine's namespaces and the target directory.
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint bench lab compare soak soak-lpm clean
+.PHONY: help demo build test lint bench lab compare soak soak-lpm mutants clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -55,6 +56,9 @@ soak: ## the randomised tests for SOAK_MINUTES (30), with a new seed
 soak-lpm: ## the routing table against a plain one: ten million random operations a family, and readers meanwhile
 	ZE_LPM_OPERATIONS=10000000 cargo test --release -p ze-lpm --test model -- --nocapture
 	ZE_LPM_OPERATIONS=200000 cargo test --release -p ze-lpm --test concurrent -- --nocapture
+
+mutants: ## do the tests notice changes to the nodes? MUTANTS_SHARD=0/16, a sample; cargo-mutants must be installed
+	@scripts/mutants.sh $(MUTANTS_SHARD)
 
 clean: ## what was built
 	cargo clean

@@ -11,7 +11,7 @@ use ze_packet::{InterfaceId, MacAddr, PortId, ipv4};
 use ze_sync::Domain;
 use ze_xsk::{MemoryPort, MemoryWire};
 
-use crate::{Command, IdleMode, Reply, Setup, StartError, TX_QUEUE_MAX, WorkerHandle, spawn};
+use crate::{Command, IdleMode, Reply, Setup, StartError, TX_QUEUE_MAX, WorkerHandle, spawn, stepped};
 
 const FRAMES: u32 = 8192;
 const HOST_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x99]);
@@ -289,4 +289,51 @@ fn a_core_that_is_not_there_is_named() {
     assert!(matches!(spawn(setup(vec![4095], frames)), Err(StartError::NoSuchCore(4095, _))));
     assert!(matches!(spawn(setup(vec![], vec![])), Err(StartError::Cores(0, _))));
     assert!(matches!(spawn(setup(vec![0; 64], vec![])), Err(StartError::Cores(64, 63))));
+}
+
+#[test]
+fn a_stepped_worker_does_nothing_between_its_turns_and_lives_at_the_time_it_is_told() {
+    const HERTZ: u64 = 1_000;
+    let (arena, frames) = Arena::allocate(1024, false).unwrap();
+    let limits = Limits { nexthops: 16, groups: 4, vrfs: 4, ports: 4, interfaces: 4 };
+    let mut fib = Fib::new(&Domain::new(), limits);
+    let rate = ze_nodes::IcmpLimits { destination_rate_pps: 1, destination_burst: 1, ..Default::default() };
+    let (mut worker, mut handle) = stepped(Setup {
+        cores: Vec::new(),
+        idle: IdleMode::Busy,
+        arena: Arc::new(arena),
+        frames,
+        tables: fib.tables(),
+        graph: Box::new(move |worker, control| {
+            ze_nodes::Graph::new(ze_nodes::Config {
+                worker,
+                workers: 1,
+                hash_seed: 1,
+                hertz: HERTZ,
+                icmp: rate,
+                punt: ze_nodes::PuntRates::default(),
+                control,
+            })
+        }),
+    })
+    .unwrap();
+    let port = fib.create_port(PortKind::Network).unwrap();
+    interface(&mut fib, port, 0);
+    let (memory, wire) = MemoryPort::new(port, 64, 64);
+    handle.send(Command::add_port(Box::new(memory), PortKind::Network)).unwrap();
+    worker.turn(HERTZ);
+    // Nothing leads there, and its sender, a known host, may be told once a second.
+    let mut sent = 0;
+    let mut errors_after_turn = |now: u64| {
+        assert!(wire.send(&packet(0, 9)));
+        sent += 1;
+        assert_eq!((handle.counters.law.rx.get(), wire.take().len()), (sent - 1, 0), "before the turn");
+        worker.turn(now);
+        assert_eq!(handle.counters.law.rx.get(), sent);
+        wire.take().len()
+    };
+    assert_eq!(errors_after_turn(HERTZ), 1);
+    assert_eq!(errors_after_turn(HERTZ), 0);
+    assert_eq!(errors_after_turn(2 * HERTZ - 1), 0);
+    assert_eq!(errors_after_turn(2 * HERTZ), 1);
 }

@@ -81,7 +81,12 @@ pub(super) fn run(args: &Args) -> Result<bool> {
     let failed = all.iter().filter(|played| played.failure.is_some()).count();
     let others = scenarios.len() - all.len();
     let left_out = if others > 0 { format!(", {others} are for another backend") } else { String::new() };
-    println!("{} scenarios, {failed} failed{left_out} ({:.1} s)", all.len(), began.elapsed().as_secs_f64());
+    let plural = if all.len() == 1 { "" } else { "s" };
+    println!(
+        "{} scenario{plural}, {failed} failed{left_out} ({:.1} s)",
+        all.len(),
+        began.elapsed().as_secs_f64()
+    );
     Ok(failed == 0)
 }
 

@@ -26,12 +26,12 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It can not be read.
-    #[error("{file}: {source}")]
+    #[error("{file}: {why}")]
     Read {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// It says what can not be.
     #[error("{file}:{line}:{column}: {path}{what}")]
@@ -57,8 +57,8 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn read(file: &Path) -> Result<Self, FileError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|source| FileError::Read { file: file.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(file).map_err(|why| FileError::Read { file: file.to_owned(), why })?;
         Ok(Self { file: file.to_owned(), text })
     }
 
@@ -162,7 +162,7 @@ pub fn read(file: &Path) -> Result<Vec<Scenario>, FileError> {
     let raw: RawFile = source.parse()?;
     let beside = file.parent().unwrap_or(Path::new("")).join(&raw.router.value);
     let router = match Router::read(&beside) {
-        Err(FileError::Read { source: why, .. }) => {
+        Err(FileError::Read { why, .. }) => {
             let what = format!("{}: {why}", beside.display());
             return Err(source.error(raw.router.referenced, "router".to_owned(), what));
         }

@@ -20,7 +20,7 @@ pub fn read(path: &Path) -> Result<Vec<Scenario>, FileError> {
     if !path.is_dir() {
         return file::read(path);
     }
-    let failed = |source| FileError::Read { file: path.to_owned(), source };
+    let failed = |why| FileError::Read { file: path.to_owned(), why };
     let entries = std::fs::read_dir(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     let is_scenario = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml");
     let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(is_scenario).collect();
