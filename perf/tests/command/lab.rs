@@ -133,7 +133,7 @@ fn assert_described(value: &Value, help: &str) {
 #[test]
 fn nonsense_is_refused_with_the_reason() {
     let cases = [
-        ("lab --dut nothing", "there is no DUT 'nothing'; there are ze"),
+        ("lab --dut nothing", "there is no DUT 'nothing'; there are none, ze"),
         ("lab --size 63", "63 is not in"),
         ("lab --loss 1", "1 is not a share"),
         ("lab --width 0", "can not be reached"),
