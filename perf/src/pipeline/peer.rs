@@ -1,10 +1,12 @@
 //! Other forwarders in memory, measured in the same run: DPDK's, from packets of ours in memory (`net_pcap` with
 //! `infinite_rx`, which copies each packet as our own source does) to a device that swallows them (`net_null`).
 //!
-//! Each is a process that polls on the worker's core, stopped (SIGSTOP) while another is measured. Its figure is worked
-//! out from the packets that it counts, by windows of some milliseconds; testpmd in mode `io`, which looks at nothing,
-//! is the baseline that is subtracted.
+//! Each is a process that polls on the worker's core, stopped (SIGSTOP) while another is measured. Its figure is the time
+//! that its thread was on the core (what else had the core does not count) by the packets that it counted; testpmd in mode
+//! `io`, which looks at nothing, is the baseline that is subtracted.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -31,8 +33,8 @@ const PACKETS: usize = 4096;
 const ROUTES_MAX: usize = 100_000;
 /// How long a program may take to start.
 const START: Duration = Duration::from_secs(30);
-/// What one figure is made of: long against the time that an answer takes.
-const WINDOW: Duration = Duration::from_millis(20);
+/// How often a program that starts is asked for its counters.
+const POLL: Duration = Duration::from_millis(20);
 /// Before measuring, after the process was woken.
 const WARM_UP: Duration = Duration::from_millis(100);
 
@@ -256,28 +258,35 @@ impl Program {
         kill(pid, signal).context("signal to a peer")
     }
 
-    /// Cycles per packet: the median of windows.
+    /// Cycles per packet.
     fn cycles(&mut self, seconds: f64) -> Result<f64> {
         self.signal(Signal::SIGCONT)?;
-        let measured = self.windows(Duration::from_secs_f64(seconds));
+        let measured = self.measure(Duration::from_secs_f64(seconds));
         self.signal(Signal::SIGSTOP)?;
         measured
     }
 
-    fn windows(&self, most: Duration) -> Result<f64> {
+    fn measure(&self, duration: Duration) -> Result<f64> {
         thread::sleep(WARM_UP);
-        let (began, mut windows) = (Instant::now(), Vec::new());
-        let mut before = (clock::cycles(), self.telemetry.sent(1)?);
-        while began.elapsed() < most {
-            thread::sleep(WINDOW);
-            let now = (clock::cycles(), self.telemetry.sent(1)?);
-            let packets = now.1.saturating_sub(before.1);
-            if packets > 0 {
-                windows.push(now.0.wrapping_sub(before.0) as f64 / packets as f64);
-            }
-            before = now;
-        }
-        median(windows).context("it sent nothing")
+        let (times, sent) = (self.times_ns(), self.telemetry.sent(1)?);
+        thread::sleep(duration);
+        let (times_after, sent_after) = (self.times_ns(), self.telemetry.sent(1)?);
+        let spent = times_after.iter().map(|(thread, after)| after - times.get(thread).unwrap_or(&0));
+        // The one that polls has nearly all of it.
+        let busiest_ns = spent.max().context("it has no threads")?;
+        let packets = sent_after.saturating_sub(sent);
+        ensure!(packets > 0, "it sent nothing");
+        Ok(busiest_ns as f64 * clock::hertz() as f64 / 1e9 / packets as f64)
+    }
+
+    /// Time on a core by thread.
+    fn times_ns(&self) -> HashMap<OsString, u64> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let time = |path: &Path| -> Option<u64> {
+            fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse().ok()
+        };
+        let entries = tasks.into_iter().flatten().flatten();
+        entries.filter_map(|entry| Some((entry.file_name(), time(&entry.path())?))).collect()
     }
 }
 
@@ -301,7 +310,7 @@ fn await_packets(telemetry: &Telemetry) -> Result<()> {
         if telemetry.sent(1).is_ok_and(|sent| sent > 0) {
             return Ok(());
         }
-        thread::sleep(WINDOW);
+        thread::sleep(POLL);
     }
     bail!("it sent nothing")
 }

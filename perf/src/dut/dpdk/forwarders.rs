@@ -84,8 +84,8 @@ impl Running {
             return Err(anyhow!("{why:#}: {}", last_lines(&process.log())));
         }
         if site.realtime {
-            // Workers of testpmd, and l3fwd's only thread.
-            for thread in ["lcore-worker", "dpdk-worker", "l3fwd", "dpdk-l3fwd"] {
+            // Workers of testpmd, by what versions call them, and l3fwd's only thread.
+            for thread in ["rte-worker", "lcore-worker", "dpdk-worker", "l3fwd", "dpdk-l3fwd"] {
                 prioritize(process.pid(), thread)?;
             }
         }
@@ -106,7 +106,8 @@ impl Running {
 
 /// What a program says when it forwards.
 fn ready_line(name: &str) -> &'static str {
-    if name == "testpmd" { "packet forwarding" } else { "entering main loop" }
+    // testpmd shows counters for the first time a second after it has sent its worker to work.
+    if name == "testpmd" { "NIC statistics" } else { "entering main loop" }
 }
 
 fn last_lines(log: &str) -> String {
@@ -152,7 +153,7 @@ impl Dut for Testpmd {
             "--nb-cores=1".to_owned(),
             "--auto-start".to_owned(),
             // Without it, it ends when there is nothing to read.
-            "--stats-period=3600".to_owned(),
+            "--stats-period=1".to_owned(),
         ];
         self.running.start("testpmd", &program, 2, &options, site)?;
         self.running.notes.push("mode mac: no lookup, no TTL, no checksum".to_owned());
