@@ -11,6 +11,8 @@
 
 #[doc(hidden)]
 pub mod builder;
+mod group;
+mod hash;
 mod interface;
 mod nexthop;
 mod tables;
@@ -18,6 +20,7 @@ mod target;
 pub mod writer;
 
 pub use interface::{Interface, InterfaceAddress4, InterfaceAddress6, PortKind, PortTable, VLANS};
-pub use nexthop::{Adjacency, Group, Nexthop, REWRITE_BYTES};
+pub use group::{Group, GroupOptions};
+pub use nexthop::{Adjacency, Nexthop, REWRITE_BYTES};
 pub use tables::{Limits, Tables, View, Vrf};
 pub use target::Target;

@@ -1,8 +1,8 @@
-//! Nexthops, groups and adjacencies.
+//! Nexthops and adjacencies.
 
 use std::net::IpAddr;
 
-use ze_packet::{InterfaceId, MacAddr, NexthopId, PortId, ethernet};
+use ze_packet::{InterfaceId, MacAddr, PortId, VrfId, ethernet};
 
 /// Bytes that a rewrite writes in front of the L3 header: up to two VLAN tags, right-aligned.
 pub const REWRITE_BYTES: usize = 24;
@@ -74,37 +74,14 @@ pub enum Nexthop {
         /// Interface that the prefix is on.
         interface: InterfaceId,
     },
+    /// Look the destination up again in another VRF.
+    Vrf(VrfId),
     /// Drop silently.
     Blackhole,
     /// Drop and say "unreachable".
     Unreachable,
     /// Drop and say "administratively prohibited".
     Prohibit,
-}
-
-/// Several nexthops; a flow's hash chooses among them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    buckets: Box<[NexthopId]>,
-}
-
-impl Group {
-    /// A group from its hash buckets. None when there are no buckets, or not a power of two of them.
-    pub fn new(buckets: Vec<NexthopId>) -> Option<Self> {
-        buckets.len().is_power_of_two().then(|| Self { buckets: buckets.into() })
-    }
-
-    /// The nexthop for a flow.
-    #[inline]
-    pub fn choose(&self, hash: u32) -> NexthopId {
-        let bucket = hash as usize & (self.buckets.len() - 1);
-        self.buckets.get(bucket).copied().unwrap_or(NexthopId(0))
-    }
-
-    /// The buckets.
-    pub fn buckets(&self) -> &[NexthopId] {
-        &self.buckets
-    }
 }
 
 #[cfg(test)]
@@ -124,13 +101,5 @@ mod tests {
             assert_eq!(header[len - 2..], [0x08, 0x00]);
             assert!(adjacency.rewrite[..REWRITE_BYTES - len].iter().all(|b| *b == 0));
         }
-    }
-
-    #[test]
-    fn a_group_needs_a_power_of_two_of_buckets() {
-        assert!(Group::new(vec![]).is_none());
-        assert!(Group::new(vec![NexthopId(1); 3]).is_none());
-        let group = Group::new(vec![NexthopId(1), NexthopId(2)]).unwrap();
-        assert_eq!((group.choose(6), group.choose(7)), (NexthopId(1), NexthopId(2)));
     }
 }

@@ -19,11 +19,13 @@ pub struct Limits {
     pub nexthops: usize,
     /// Nexthop groups.
     pub groups: usize,
+    /// Bytes that the routes of one VRF and family may take.
+    pub table_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { ports: 1024, interfaces: 1024, vrfs: 4096, nexthops: 1 << 17, groups: 1 << 16 }
+        Self { ports: 1024, interfaces: 1024, vrfs: 4096, nexthops: 1 << 17, groups: 1 << 16, table_bytes: 1 << 30 }
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ze_fib::{Adjacency, Nexthop, REWRITE_BYTES, Target};
 use ze_graph::{Cx, DropReason, Meta, PuntReason, flag};
-use ze_packet::{InterfaceId, NexthopId, ethernet};
+use ze_packet::{InterfaceId, NexthopId, VrfId, ethernet};
 
 /// Where a packet goes after lookup; each family gives these its own doors.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,38 +49,83 @@ impl Settled {
         value == self.0.0 && value != 0 && meta.flags & UNUSUAL == 0
     }
 
-    /// A packet with this result was found to be rewritten. A group is not noted: it chooses anew for every flow.
+    /// A packet with this result was found to be rewritten. Only what is the nexthop itself is noted: a group chooses
+    /// anew for every flow, and a route into another VRF is not where it ends.
     #[inline]
-    pub(crate) const fn note(&mut self, value: u32) {
-        if let Some(Target::Nexthop(id)) = Target::unpack(value) {
-            self.0 = id;
+    pub(crate) const fn note(&mut self, meta: &Meta, value: u32) {
+        if value == meta.nexthop.0 {
+            self.0 = meta.nexthop;
         }
     }
 }
 
-/// Follows what the longest-prefix match gave. `hash` is called only when there is a choice to make.
+/// Routes that lead from VRF to VRF, one after the other, at most: a loop of them ends here.
+const VRFS_MAX: usize = 4;
+
+/// Follows what the longest-prefix match gave. `hash` is called only when there is a choice to make; it is told
+/// whether both directions of a flow must have the same one.
 #[inline]
 pub(crate) fn follow(
     cx: &Cx<'_>,
     meta: &mut Meta,
     value: u32,
     refusals: &Refusals,
-    hash: impl FnOnce(&Meta) -> u32,
+    hash: impl Fn(&Meta, bool) -> u32,
 ) -> Way {
-    let id = match Target::unpack(value) {
-        Some(Target::Nexthop(id)) => id,
-        Some(Target::Group(group)) => {
-            meta.flow_hash = hash(meta);
-            cx.fib.group(group).map_or(NexthopId(0), |group| group.choose(meta.flow_hash))
-        }
-        None => return refuse(meta, refusals.kind, refusals.no_route, DropReason::NoRoute),
+    let Some(id) = choose(cx, meta, value, &hash) else {
+        return refuse(meta, refusals.kind, refusals.no_route, DropReason::NoRoute);
     };
     meta.nexthop = id;
     match cx.fib.nexthop(id) {
         Some(Nexthop::Adjacency(_)) if meta.flags & UNUSUAL == 0 => Way::Rewrite,
+        Some(Nexthop::Vrf(vrf)) => follow_vrf(cx, meta, *vrf, refusals, &hash),
         Some(nexthop) => follow_unusual(meta, nexthop, refusals),
         None => drop(meta, DropReason::NoAdjacency),
     }
+}
+
+#[inline]
+fn choose(
+    cx: &Cx<'_>,
+    meta: &mut Meta,
+    value: u32,
+    hash: &impl Fn(&Meta, bool) -> u32,
+) -> Option<NexthopId> {
+    match Target::unpack(value)? {
+        Target::Nexthop(id) => Some(id),
+        Target::Group(group) => {
+            let Some(group) = cx.fib.group(group) else { return Some(NexthopId(0)) };
+            meta.flow_hash = hash(meta, group.is_symmetric());
+            Some(group.choose(meta.flow_hash))
+        }
+    }
+}
+
+/// The route leads into another VRF: the destination is looked up there, as if the packet had come in there. Errors
+/// about it still go back through its own.
+#[cold]
+fn follow_vrf(
+    cx: &Cx<'_>,
+    meta: &mut Meta,
+    mut vrf: VrfId,
+    refusals: &Refusals,
+    hash: &impl Fn(&Meta, bool) -> u32,
+) -> Way {
+    for _ in 0..VRFS_MAX {
+        let value = match cx.fib.vrf(vrf) {
+            Some(table) if meta.has(flag::IPV6) => cx.fib.lpm6(table).lookup(meta.destination),
+            Some(table) => cx.fib.lpm4(table).lookup(meta.destination as u32),
+            None => return drop(meta, DropReason::NoVrf),
+        };
+        let Some(id) = choose(cx, meta, value, hash) else { break };
+        meta.nexthop = id;
+        match cx.fib.nexthop(id) {
+            Some(Nexthop::Vrf(next)) => vrf = *next,
+            Some(nexthop) => return follow_unusual(meta, nexthop, refusals),
+            None => return drop(meta, DropReason::NoAdjacency),
+        }
+    }
+    refuse(meta, refusals.kind, refusals.no_route, DropReason::NoRoute)
 }
 
 #[cold]
@@ -104,6 +149,8 @@ fn follow_unusual(meta: &mut Meta, nexthop: &Nexthop, refusals: &Refusals) -> Wa
         Nexthop::Adjacency(_) => Way::Rewrite,
         Nexthop::Unresolved { interface, gateway } => ask(meta, interface, Some(gateway)),
         Nexthop::Glean { interface } => ask(meta, interface, None),
+        // `follow_vrf` has gone there.
+        Nexthop::Vrf(_) => drop(meta, DropReason::NoRoute),
         Nexthop::Blackhole => drop(meta, DropReason::Blackhole),
         Nexthop::Unreachable => refuse(meta, refusals.kind, refusals.unreachable, DropReason::Unreachable),
         Nexthop::Prohibit => refuse(meta, refusals.kind, refusals.prohibited, DropReason::Prohibited),

@@ -91,10 +91,12 @@ impl Node for Ip4Lookup {
 #[inline(never)] // once a run of packets with one nexthop: the loop keeps its registers
 fn follow(cx: &Cx<'_>, hash_seed: u64, frame: &mut Frame, value: u32, settled: &mut Settled) -> Next {
     let (meta, chunk) = cx.arena.parts_mut(frame);
-    let way = forward::follow(cx, meta, value, &REFUSALS, |meta| flow::hash4(hash_seed, l3(meta, chunk)));
+    let way = forward::follow(cx, meta, value, &REFUSALS, |meta, symmetric| {
+        flow::hash4(hash_seed, symmetric, l3(meta, chunk))
+    });
     match way {
         Way::Rewrite => {
-            settled.note(value);
+            settled.note(meta, value);
             Next::Ip4Rewrite
         }
         Way::Punt => Next::Punt,

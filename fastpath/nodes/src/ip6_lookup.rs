@@ -97,9 +97,11 @@ fn follow(cx: &Cx<'_>, hash_seed: u64, frame: &mut Frame, value: u32, settled: &
     if meta.has(flag::LINK_LOCAL) && ipv6::is_link_local(meta.destination) {
         return exit(on_link(cx, meta));
     }
-    let way = forward::follow(cx, meta, value, &REFUSALS, |meta| flow::hash6(hash_seed, l3(meta, chunk)));
+    let way = forward::follow(cx, meta, value, &REFUSALS, |meta, symmetric| {
+        flow::hash6(hash_seed, symmetric, l3(meta, chunk))
+    });
     if way == Way::Rewrite {
-        settled.note(value);
+        settled.note(meta, value);
     }
     exit(way)
 }

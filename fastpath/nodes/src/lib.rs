@@ -45,6 +45,7 @@ mod l2;
 pub mod punt;
 mod run;
 
+pub use flow::Flow;
 pub use graph::{Config, Graph};
 pub use icmp_error::limit::IcmpLimits;
 pub use punt::class::{PUNT_CLASSES, PuntClass, PuntRate, PuntRates};

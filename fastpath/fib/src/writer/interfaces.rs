@@ -207,7 +207,7 @@ impl Fib {
     fn client_nexthop(&self, id: InterfaceId) -> bool {
         let own = self.interfaces.get(&id).map_or(0, |entry| entry.routes.len());
         let hosts = self.neighbors.iter().filter(|((i, _), n)| *i == id && n.has_host_route()).count();
-        self.nexthops.values().filter(|n| n.spec.interface() == Some(id)).count() > own + hosts
+        self.concerned.on_interface(id) > own + hosts
     }
 
     fn add_routes(&mut self, id: InterfaceId, vrf: VrfId, addresses: &[(IpAddr, u8)]) -> Result<(), Error> {

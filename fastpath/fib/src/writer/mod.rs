@@ -5,13 +5,17 @@
 //!
 //! | table | rooms |
 //! |---|---|
-//! | VRFs and their routes | `routes` |
+//! | VRFs and their routes | `routes`, `table` |
 //! | ports, interfaces, addresses | `interfaces` |
-//! | nexthops, groups, neighbours | `nexthops` |
+//! | nexthops, their backups, neighbours | `nexthops` |
+//! | nexthop groups | `groups`, `buckets` |
 
+mod buckets;
+mod groups;
 mod interfaces;
 mod nexthops;
 mod routes;
+mod table;
 
 #[cfg(test)]
 mod tests;
@@ -24,14 +28,17 @@ use ipnet::IpNet;
 use ze_packet::{GroupId, InterfaceId, NexthopId, PortId, VrfId};
 use ze_sync::Domain;
 
+use crate::hash::Fold;
 use crate::{Limits, Tables};
 
 pub use interfaces::InterfaceSpec;
-pub use nexthops::{GROUP_MEMBERS_MAX, NexthopSpec};
+pub use groups::GROUP_MEMBERS_MAX;
+pub use nexthops::NexthopSpec;
 pub use routes::{RouteSource, VrfMemory};
 
+use groups::GroupEntry;
 use interfaces::InterfaceEntry;
-use nexthops::{GroupEntry, NeighborEntry, NexthopEntry, Numbers};
+use nexthops::{Concerned, NeighborEntry, NexthopEntry, Numbers};
 use routes::VrfEntry;
 
 /// Why a change was refused. Nothing of it has been made.
@@ -64,9 +71,10 @@ pub struct Fib {
     interface_numbers: Numbers,
     vrfs: HashMap<VrfId, VrfEntry>,
     vrf_numbers: Numbers,
-    nexthops: HashMap<NexthopId, NexthopEntry>,
+    nexthops: HashMap<NexthopId, NexthopEntry, Fold>,
+    concerned: Concerned,
     nexthop_numbers: Numbers,
-    groups: HashMap<GroupId, GroupEntry>,
+    groups: HashMap<GroupId, GroupEntry, Fold>,
     group_numbers: Numbers,
     neighbors: HashMap<(InterfaceId, IpAddr), NeighborEntry>,
 }
@@ -86,9 +94,10 @@ impl Fib {
             interface_numbers: Numbers::new("interface", 1, limits.interfaces),
             vrfs: HashMap::new(),
             vrf_numbers: Numbers::new("VRF", 1, limits.vrfs),
-            nexthops: HashMap::new(),
+            nexthops: HashMap::default(),
+            concerned: Concerned::default(),
             nexthop_numbers: Numbers::new("nexthop", 1, limits.nexthops),
-            groups: HashMap::new(),
+            groups: HashMap::default(),
             group_numbers: Numbers::new("nexthop group", 1, limits.groups),
             neighbors: HashMap::new(),
         };

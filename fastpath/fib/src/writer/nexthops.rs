@@ -1,19 +1,17 @@
-//! Nexthops, groups and neighbours: what a route leads to, and how it learns of a resolved address.
+//! Nexthops and neighbours: what a route leads to, and how it learns of a resolved address.
+//!
+//! A nexthop may have a *backup*, another nexthop. While its own way can not be used (the interface is down, or the
+//! gateway's address is not known) and the backup's can, workers find the backup's record in its place. The record is
+//! there before it is needed, so the flip is one store for each nexthop, however many prefixes lead to it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use ze_packet::{GroupId, InterfaceId, MacAddr, NexthopId, VrfId};
+use ze_packet::{InterfaceId, MacAddr, NexthopId, VrfId};
 
 use super::{Error, Fib, RouteSource};
-use crate::{Adjacency, Group, Nexthop, Target};
-
-/// The most members of a group.
-pub const GROUP_MEMBERS_MAX: usize = 128;
-/// Hash buckets for each member of the largest group; more buckets, finer weights.
-const BUCKETS_MIN: usize = 64;
-const BUCKETS_A_MEMBER: usize = 8;
+use crate::{Adjacency, Nexthop, Target};
 
 /// What a nexthop is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +24,8 @@ pub enum NexthopSpec {
     Local(InterfaceId),
     /// Broadcast address of a connected prefix.
     SubnetBroadcast(InterfaceId),
+    /// Look the destination up again in another VRF.
+    Vrf(VrfId),
     /// Drop silently.
     Blackhole,
     /// Drop and say "unreachable".
@@ -36,11 +36,52 @@ pub enum NexthopSpec {
 
 pub(super) struct NexthopEntry {
     pub(super) spec: NexthopSpec,
-    groups: u32,
+    backup: Option<NexthopId>,
+    /// Groups that it is a member of, routes that lead to it, and nexthops that it is the backup of.
+    pub(super) groups: u32,
+    pub(super) routes: u64,
+    backs: u32,
 }
 
-pub(super) struct GroupEntry {
-    members: Vec<(NexthopId, u8)>,
+/// Which nexthops a change concerns, so that nobody has to look at all of them.
+#[derive(Default)]
+pub(super) struct Concerned {
+    gateways: HashMap<(InterfaceId, IpAddr), BTreeSet<NexthopId>>,
+    interfaces: HashMap<InterfaceId, BTreeSet<NexthopId>>,
+    backups: HashMap<NexthopId, BTreeSet<NexthopId>>,
+}
+
+impl Concerned {
+    fn add(&mut self, id: NexthopId, spec: &NexthopSpec) {
+        if let NexthopSpec::Gateway(interface, address) = spec {
+            self.gateways.entry((*interface, *address)).or_default().insert(id);
+        }
+        if let Some(interface) = spec.interface() {
+            self.interfaces.entry(interface).or_default().insert(id);
+        }
+    }
+
+    fn remove(&mut self, id: NexthopId, spec: &NexthopSpec) {
+        if let NexthopSpec::Gateway(interface, address) = spec {
+            take_out(&mut self.gateways, &(*interface, *address), id);
+        }
+        if let Some(interface) = spec.interface() {
+            take_out(&mut self.interfaces, &interface, id);
+        }
+    }
+
+    pub(super) fn on_interface(&self, id: InterfaceId) -> usize {
+        self.interfaces.get(&id).map_or(0, BTreeSet::len)
+    }
+}
+
+fn take_out<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<NexthopId>>, key: &K, id: NexthopId) {
+    if let Some(all) = index.get_mut(key) {
+        all.remove(&id);
+        if all.is_empty() {
+            index.remove(key);
+        }
+    }
 }
 
 /// A neighbour, as far as forwarding is concerned.
@@ -90,7 +131,8 @@ impl Fib {
     pub fn create_nexthop(&mut self, spec: NexthopSpec) -> Result<NexthopId, Error> {
         self.check_nexthop(&spec)?;
         let id = NexthopId(self.nexthop_numbers.take()?);
-        self.nexthops.insert(id, NexthopEntry { spec, groups: 0 });
+        self.concerned.add(id, &spec);
+        self.nexthops.insert(id, NexthopEntry { spec, backup: None, groups: 0, routes: 0, backs: 0 });
         self.publish_nexthop(id);
         Ok(id)
     }
@@ -102,22 +144,56 @@ impl Fib {
     pub fn replace_nexthop(&mut self, id: NexthopId, spec: NexthopSpec) -> Result<(), Error> {
         self.check_nexthop(&spec)?;
         let entry = self.nexthops.get_mut(&id).ok_or_else(|| Error::Unknown(id.to_string()))?;
+        self.concerned.remove(id, &entry.spec);
+        self.concerned.add(id, &spec);
         entry.spec = spec;
+        self.publish_with_backed(id);
+        Ok(())
+    }
+
+    /// Arms a nexthop with a backup, or takes it away. A backup's own backup is not looked at.
+    ///
+    /// # Errors
+    /// When there is no such nexthop, or it would be its own backup.
+    pub fn set_backup(&mut self, id: NexthopId, backup: Option<NexthopId>) -> Result<(), Error> {
+        if backup == Some(id) {
+            return Err(Error::Conflict(format!("{id} can not be its own backup")));
+        }
+        if let Some(unknown) = backup.filter(|backup| !self.nexthops.contains_key(backup)) {
+            return Err(Error::Unknown(unknown.to_string()));
+        }
+        let entry = self.nexthops.get_mut(&id).ok_or_else(|| Error::Unknown(id.to_string()))?;
+        let old = std::mem::replace(&mut entry.backup, backup);
+        if old == backup {
+            return Ok(());
+        }
+        if let Some(old) = old {
+            take_out(&mut self.concerned.backups, &old, id);
+            self.nexthops.entry(old).and_modify(|entry| entry.backs -= 1);
+        }
+        if let Some(backup) = backup {
+            self.concerned.backups.entry(backup).or_default().insert(id);
+            self.nexthops.entry(backup).and_modify(|entry| entry.backs += 1);
+        }
         self.publish_nexthop(id);
         Ok(())
     }
 
-    /// Removes a nexthop. The caller has removed the routes that lead to it.
+    /// Removes a nexthop.
     ///
     /// # Errors
-    /// While it is a member of a group.
+    /// While routes lead to it, or it is a member of a group or the backup of another one.
     pub fn remove_nexthop(&mut self, id: NexthopId) -> Result<(), Error> {
         let entry = self.nexthops.get(&id).ok_or_else(|| Error::Unknown(id.to_string()))?;
-        if entry.groups > 0 {
-            return Err(Error::InUse(id.to_string(), format!("{} groups", entry.groups)));
+        let users = [(entry.groups.into(), "groups"), (entry.routes, "routes"), (entry.backs.into(), "nexthops")];
+        if let Some((count, what)) = users.iter().find(|(count, _)| *count > 0) {
+            return Err(Error::InUse(id.to_string(), format!("{count} {what}")));
+        }
+        self.set_backup(id, None)?;
+        if let Some(entry) = self.nexthops.remove(&id) {
+            self.concerned.remove(id, &entry.spec);
         }
         let _ = self.tables.nexthops.replace(id.index(), None);
-        self.nexthops.remove(&id);
         self.nexthop_numbers.give(id.0);
         Ok(())
     }
@@ -127,46 +203,28 @@ impl Fib {
         self.nexthops.get(&id).map(|entry| &entry.spec)
     }
 
-    /// Makes a group of nexthops with weights of 1 to 255.
-    ///
-    /// # Errors
-    /// When the table is full, a member does not exist, or there are none or too many.
-    pub fn create_group(&mut self, members: &[(NexthopId, u8)]) -> Result<GroupId, Error> {
-        self.check_members(members)?;
-        let id = GroupId(self.group_numbers.take()?);
-        self.groups.insert(id, GroupEntry { members: Vec::new() });
-        self.set_members(id, members);
-        Ok(id)
+    /// Its backup, and whether that is in force.
+    pub fn backup(&self, id: NexthopId) -> Option<(NexthopId, bool)> {
+        let backup = self.nexthops.get(&id)?.backup?;
+        Some((backup, self.in_force(id) == Some(backup)))
     }
 
-    /// Replaces a group's members.
-    ///
-    /// # Errors
-    /// As for [`Fib::create_group`], or when there is no such group.
-    pub fn replace_group(&mut self, id: GroupId, members: &[(NexthopId, u8)]) -> Result<(), Error> {
-        self.check_members(members)?;
-        if !self.groups.contains_key(&id) {
-            return Err(Error::Unknown(id.to_string()));
-        }
-        self.set_members(id, members);
-        Ok(())
+    /// Gateways whose backups are in force because their own addresses are not known: they must be asked for, since
+    /// no packet will.
+    pub fn unresolved_with_backup(&self) -> Vec<(InterfaceId, IpAddr)> {
+        let armed = self.concerned.backups.values().flatten();
+        let missing = armed.filter_map(|id| match self.nexthops.get(id)?.spec {
+            NexthopSpec::Gateway(interface, address) => (self.is_up(interface)
+                && !self.neighbors.contains_key(&(interface, address)))
+            .then_some((interface, address)),
+            _ => None,
+        });
+        missing.collect()
     }
 
-    /// Removes a group. The caller has removed the routes that lead to it.
-    pub fn remove_group(&mut self, id: GroupId) {
-        self.set_members(id, &[]);
-        let _ = self.tables.groups.replace(id.index(), None);
-        if self.groups.remove(&id).is_some() {
-            self.group_numbers.give(id.0);
-        }
-    }
-
-    /// The members of a target: itself for a nexthop.
-    pub fn members(&self, target: Target) -> Vec<(NexthopId, u8)> {
-        match target {
-            Target::Nexthop(id) => vec![(id, 1)],
-            Target::Group(id) => self.groups.get(&id).map_or_else(Vec::new, |g| g.members.clone()),
-        }
+    /// How many nexthops there are.
+    pub fn nexthop_count(&self) -> usize {
+        self.nexthops.len()
     }
 
     /// A neighbour's address is known, or has changed: everything that leads to it follows.
@@ -233,10 +291,8 @@ impl Fib {
 
     /// Publishes anew every nexthop that leaves by an interface.
     pub(super) fn refresh_nexthops(&self, id: InterfaceId) {
-        for (nexthop, entry) in &self.nexthops {
-            if entry.spec.interface() == Some(id) {
-                self.publish_nexthop(*nexthop);
-            }
+        for nexthop in self.concerned.interfaces.get(&id).into_iter().flatten() {
+            self.publish_with_backed(*nexthop);
         }
     }
 
@@ -259,54 +315,64 @@ impl Fib {
     }
 
     fn check_nexthop(&self, spec: &NexthopSpec) -> Result<(), Error> {
-        match spec.interface() {
-            Some(id) if !self.interfaces.contains_key(&id) => Err(Error::Unknown(id.to_string())),
+        match (spec.interface(), spec) {
+            (Some(id), _) if !self.interfaces.contains_key(&id) => Err(Error::Unknown(id.to_string())),
+            (None, NexthopSpec::Vrf(vrf)) if !self.vrfs.contains_key(vrf) => Err(Error::Unknown(vrf.to_string())),
             _ => Ok(()),
         }
     }
 
-    fn check_members(&self, members: &[(NexthopId, u8)]) -> Result<(), Error> {
-        if members.is_empty() || members.len() > GROUP_MEMBERS_MAX {
-            let message = format!("a group has 1 to {GROUP_MEMBERS_MAX} members, not {}", members.len());
-            return Err(Error::Conflict(message));
-        }
-        match members.iter().find(|(id, _)| !self.nexthops.contains_key(id)) {
-            Some((id, _)) => Err(Error::Unknown(id.to_string())),
-            None => Ok(()),
-        }
-    }
-
-    /// The members were checked.
-    fn set_members(&mut self, id: GroupId, members: &[(NexthopId, u8)]) {
-        let Some(group) = self.groups.get_mut(&id) else { return };
-        let old = std::mem::replace(&mut group.members, members.to_vec());
-        for (nexthop, _) in members {
-            if let Some(entry) = self.nexthops.get_mut(nexthop) {
-                entry.groups += 1;
-            }
-        }
-        for (nexthop, _) in old {
-            if let Some(entry) = self.nexthops.get_mut(&nexthop) {
-                entry.groups -= 1;
-            }
-        }
-        if let Some(group) = Group::new(buckets(members)) {
-            let _ = self.tables.groups.replace(id.index(), Some(Box::new(group)));
-        }
+    pub(super) fn leads_to_vrf(&self, vrf: VrfId) -> bool {
+        self.nexthops.values().any(|entry| entry.spec == NexthopSpec::Vrf(vrf))
     }
 
     fn publish_neighbor(&self, id: InterfaceId, address: IpAddr) {
-        for (nexthop, entry) in &self.nexthops {
-            if entry.spec == NexthopSpec::Gateway(id, address) {
-                self.publish_nexthop(*nexthop);
-            }
+        for nexthop in self.concerned.gateways.get(&(id, address)).into_iter().flatten() {
+            self.publish_with_backed(*nexthop);
+        }
+    }
+
+    /// Publishes a nexthop, and those that it is the backup of.
+    fn publish_with_backed(&self, id: NexthopId) {
+        self.publish_nexthop(id);
+        for backed in self.concerned.backups.get(&id).into_iter().flatten() {
+            self.publish_nexthop(*backed);
         }
     }
 
     fn publish_nexthop(&self, id: NexthopId) {
-        let Some(entry) = self.nexthops.get(&id) else { return };
+        let in_force = self.in_force(id).and_then(|id| self.nexthops.get(&id));
+        let Some(entry) = in_force else { return };
         let record = self.record(&entry.spec);
         let _ = self.tables.nexthops.replace(id.index(), Some(Box::new(record)));
+    }
+
+    /// The nexthop itself, or its backup while that alone can be used.
+    fn in_force(&self, id: NexthopId) -> Option<NexthopId> {
+        let entry = self.nexthops.get(&id)?;
+        let usable = |id: &NexthopId| self.nexthops.get(id).is_some_and(|entry| self.is_usable(&entry.spec));
+        match entry.backup.filter(usable) {
+            Some(backup) if !self.is_usable(&entry.spec) => Some(backup),
+            _ => Some(id),
+        }
+    }
+
+    fn is_usable(&self, spec: &NexthopSpec) -> bool {
+        match spec {
+            NexthopSpec::Gateway(interface, address) => {
+                self.is_up(*interface) && self.neighbors.contains_key(&(*interface, *address))
+            }
+            NexthopSpec::Interface(interface) | NexthopSpec::SubnetBroadcast(interface) => self.is_up(*interface),
+            NexthopSpec::Local(_)
+            | NexthopSpec::Vrf(_)
+            | NexthopSpec::Blackhole
+            | NexthopSpec::Unreachable
+            | NexthopSpec::Prohibit => true,
+        }
+    }
+
+    fn is_up(&self, interface: InterfaceId) -> bool {
+        self.interfaces.get(&interface).is_some_and(|entry| entry.spec.up)
     }
 
     fn record(&self, spec: &NexthopSpec) -> Nexthop {
@@ -322,6 +388,7 @@ impl Fib {
             NexthopSpec::Interface(interface) => Nexthop::Glean { interface },
             NexthopSpec::Local(interface) => Nexthop::Local { interface },
             NexthopSpec::SubnetBroadcast(interface) => Nexthop::SubnetBroadcast { interface },
+            NexthopSpec::Vrf(vrf) => Nexthop::Vrf(vrf),
             NexthopSpec::Blackhole => Nexthop::Blackhole,
             NexthopSpec::Unreachable => Nexthop::Unreachable,
             NexthopSpec::Prohibit => Nexthop::Prohibit,
@@ -341,51 +408,7 @@ impl NexthopSpec {
             Self::Gateway(id, _) | Self::Interface(id) | Self::Local(id) | Self::SubnetBroadcast(id) => {
                 Some(*id)
             }
-            Self::Blackhole | Self::Unreachable | Self::Prohibit => None,
+            Self::Vrf(_) | Self::Blackhole | Self::Unreachable | Self::Prohibit => None,
         }
-    }
-}
-
-/// Hash buckets in proportion to the weights, by largest remainder; every member has at least one.
-fn buckets(members: &[(NexthopId, u8)]) -> Vec<NexthopId> {
-    let total: usize = members.iter().map(|(_, w)| usize::from((*w).max(1))).sum();
-    if total == 0 {
-        return Vec::new();
-    }
-    let count = (members.len() * BUCKETS_A_MEMBER).max(BUCKETS_MIN).next_power_of_two();
-    let mut out = Vec::with_capacity(count);
-    let mut credit: HashMap<usize, i64> = HashMap::new();
-    // Smooth weighted round robin: spreads each member evenly over the buckets.
-    for _ in 0..count {
-        for (at, (_, weight)) in members.iter().enumerate() {
-            *credit.entry(at).or_default() += i64::from((*weight).max(1));
-        }
-        let best = (0..members.len()).max_by_key(|at| (credit[at], std::cmp::Reverse(*at))).unwrap_or(0);
-        *credit.entry(best).or_default() -= total as i64;
-        out.push(members[best].0);
-    }
-    out
-}
-
-#[cfg(test)]
-mod bucket_tests {
-    use super::*;
-
-    #[test]
-    fn buckets_are_shared_by_weight_and_a_power_of_two() {
-        let count = |members: &[(NexthopId, u8)], id: u32| {
-            let all = buckets(members);
-            assert!(all.len().is_power_of_two());
-            (all.iter().filter(|n| n.0 == id).count() as f64) / all.len() as f64
-        };
-        let equal: Vec<_> = (1..=8).map(|id| (NexthopId(id), 1)).collect();
-        for id in 1..=8 {
-            assert!((count(&equal, id) - 0.125).abs() < 1e-9);
-        }
-        let weighted = [(NexthopId(1), 3), (NexthopId(2), 1)];
-        assert!((count(&weighted, 1) - 0.75).abs() < 0.02);
-        let largest: Vec<_> = (1..=128).map(|id| (NexthopId(id), 1)).collect();
-        assert!(count(&largest, 128) > 0.0);
-        assert!(buckets(&[]).is_empty());
     }
 }

@@ -1,11 +1,12 @@
 //! VRFs and routes: which source's route for a prefix is in force.
 
-use std::collections::HashMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use ze_lpm::{Config, Lpm4, Lpm6, Prefix4, Prefix6, Value};
+use ze_lpm::{Config, V4, V6};
 use ze_packet::VrfId;
 
+use super::table::{Candidate, Table};
 use super::{Error, Fib};
 use crate::{Target, Vrf};
 
@@ -16,17 +17,10 @@ pub enum RouteSource {
     Local,
     /// A connected prefix.
     Connected,
-    /// A client of the API, by its number.
+    /// A client of the API, by its rank.
     Owner(u16),
     /// A resolved neighbour within a connected prefix.
     Neighbor,
-}
-
-/// Candidates for one prefix, in order of precedence; the first is in force. Almost always there is one.
-#[derive(Clone, Debug)]
-enum Candidates {
-    One(RouteSource, Target),
-    Many(Vec<(RouteSource, Target)>),
 }
 
 /// Bytes that the tables of a VRF take.
@@ -39,46 +33,10 @@ pub struct VrfMemory {
 }
 
 pub(super) struct VrfEntry {
-    lpm4: Lpm4,
-    lpm6: Lpm6,
-    routes: HashMap<IpNet, Candidates>,
-    routes4: u64,
+    four: Table<V4>,
+    six: Table<V6>,
     pub(super) icmp_source4: u32,
     pub(super) icmp_source6: u128,
-}
-
-impl Candidates {
-    fn active(&self) -> (RouteSource, Target) {
-        match self {
-            Self::One(source, target) => (*source, *target),
-            // `Many` holds two or more; `remove` turns it back into `One`.
-            Self::Many(all) => all[0],
-        }
-    }
-
-    fn put(&mut self, source: RouteSource, target: Target) {
-        let mut all = self.to_vec();
-        match all.iter_mut().find(|(s, _)| *s == source) {
-            Some(entry) => entry.1 = target,
-            None => all.push((source, target)),
-        }
-        all.sort_by_key(|(s, _)| *s);
-        *self = Self::from_vec(all);
-    }
-
-    fn to_vec(&self) -> Vec<(RouteSource, Target)> {
-        match self {
-            Self::One(source, target) => vec![(*source, *target)],
-            Self::Many(all) => all.clone(),
-        }
-    }
-
-    fn from_vec(all: Vec<(RouteSource, Target)>) -> Self {
-        match *all.as_slice() {
-            [(source, target)] => Self::One(source, target),
-            _ => Self::Many(all),
-        }
-    }
 }
 
 impl Fib {
@@ -93,11 +51,10 @@ impl Fib {
     }
 
     pub(super) fn insert_vrf(&mut self, id: VrfId) {
+        let config = Config { memory_budget_bytes: self.tables.limits().table_bytes, ..Config::default() };
         let entry = VrfEntry {
-            lpm4: Lpm4::new(&self.domain, Config::default()),
-            lpm6: Lpm6::new(&self.domain, Config::default()),
-            routes: HashMap::new(),
-            routes4: 0,
+            four: Table::new(&self.domain, config),
+            six: Table::new(&self.domain, config),
             icmp_source4: 0,
             icmp_source6: 0,
         };
@@ -108,7 +65,7 @@ impl Fib {
     /// Removes a VRF.
     ///
     /// # Errors
-    /// While it has interfaces or routes, or when it is the default one.
+    /// While it has interfaces or routes, while a nexthop leads there, or when it is the default one.
     pub fn remove_vrf(&mut self, id: VrfId) -> Result<(), Error> {
         let in_use = |by: String| Err(Error::InUse(id.to_string(), by));
         if id == Self::DEFAULT_VRF {
@@ -120,8 +77,10 @@ impl Fib {
         if let Some(interface) = self.interfaces.values().find(|i| i.spec.vrf == id) {
             return in_use(format!("interface {}", interface.spec.name));
         }
-        if !entry.routes.is_empty() {
-            return in_use(format!("{} routes", entry.routes.len()));
+        match entry.four.len() + entry.six.len() {
+            0 if self.leads_to_vrf(id) => return in_use("a nexthop of another VRF".into()),
+            0 => {}
+            routes => return in_use(format!("{routes} routes")),
         }
         let _ = self.tables.vrfs.replace(id.index(), None);
         self.vrfs.remove(&id);
@@ -140,82 +99,107 @@ impl Fib {
         source: RouteSource,
         target: Target,
     ) -> Result<bool, Error> {
+        Ok(self.put_stamped(vrf, prefix, source, target, 0)? != Some(target))
+    }
+
+    /// The same with a stamp, by which [`Fib::stale_routes`] finds what was not put again. Returns where the source's
+    /// route led before.
+    ///
+    /// # Errors
+    /// As for [`Fib::put_route`].
+    pub fn put_stamped(
+        &mut self,
+        vrf: VrfId,
+        prefix: IpNet,
+        source: RouteSource,
+        target: Target,
+        stamp: u32,
+    ) -> Result<Option<Target>, Error> {
         let entry = self.vrfs.get_mut(&vrf).ok_or_else(|| Error::Unknown(vrf.to_string()))?;
-        let mut candidates = match entry.routes.get(&prefix) {
-            None => Candidates::One(source, target),
-            Some(Candidates::One(s, t)) if (*s, *t) == (source, target) => return Ok(false),
-            Some(there) => there.clone(),
+        let new = Candidate { source, target, stamp };
+        let old = match prefix {
+            IpNet::V4(net) => entry.four.put(table_prefix(net)?, new)?,
+            IpNet::V6(net) => entry.six.put(table_prefix(net)?, new)?,
         };
-        candidates.put(source, target);
-        let before = entry.routes.get(&prefix).map(Candidates::active);
-        let (_, active) = candidates.active();
-        if before.map(|(_, target)| target) != Some(active) {
-            entry.install(prefix, active)?;
+        if old != Some(target) {
+            self.count(target, 1);
+            if let Some(old) = old {
+                self.count(old, -1);
+            }
         }
-        if entry.routes.insert(prefix, candidates).is_none() {
-            entry.routes4 += u64::from(prefix.addr().is_ipv4());
-        }
-        Ok(true)
+        Ok(old)
     }
 
     /// Removes a source's route for a prefix. Returns its target, if there was one.
     pub fn remove_route(&mut self, vrf: VrfId, prefix: IpNet, source: RouteSource) -> Option<Target> {
         let entry = self.vrfs.get_mut(&vrf)?;
-        let mut all = entry.routes.get(&prefix)?.to_vec();
-        let at = all.iter().position(|(s, _)| *s == source)?;
-        let (_, removed) = all.remove(at);
-        if all.is_empty() {
-            entry.uninstall(prefix);
-            entry.routes.remove(&prefix);
-            entry.routes4 -= u64::from(prefix.addr().is_ipv4());
-            return Some(removed);
-        }
-        let remaining = Candidates::from_vec(all);
-        if at == 0 {
-            let (_, active) = remaining.active();
-            // Replacing the value of a prefix that is there needs no memory that removing it would not free.
-            let _ = entry.install(prefix, active);
-        }
-        entry.routes.insert(prefix, remaining);
+        let removed = match prefix {
+            IpNet::V4(net) => entry.four.remove(table_prefix(net).ok()?, source),
+            IpNet::V6(net) => entry.six.remove(table_prefix(net).ok()?, source),
+        }?;
+        self.count(removed, -1);
         Some(removed)
     }
 
     /// A source's route for exactly this prefix.
     pub fn route(&self, vrf: VrfId, prefix: &IpNet, source: RouteSource) -> Option<Target> {
-        let all = self.vrfs.get(&vrf)?.routes.get(prefix)?;
-        match all {
-            Candidates::One(s, target) => (*s == source).then_some(*target),
-            Candidates::Many(all) => all.iter().find(|(s, _)| *s == source).map(|(_, t)| *t),
+        let entry = self.vrfs.get(&vrf)?;
+        let of_source = |candidate: &&Candidate| candidate.source == source;
+        match prefix {
+            IpNet::V4(net) => entry.four.candidates(&table_prefix(*net).ok()?).iter().find(of_source).map(|c| c.target),
+            IpNet::V6(net) => entry.six.candidates(&table_prefix(*net).ok()?).iter().find(of_source).map(|c| c.target),
         }
     }
 
     /// Every route of a VRF: prefix, source, target, and whether it is in force. In no order.
     pub fn routes(&self, vrf: VrfId) -> impl Iterator<Item = (IpNet, RouteSource, Target, bool)> + '_ {
-        let routes = self.vrfs.get(&vrf).into_iter().flat_map(|v| &v.routes);
-        routes.flat_map(|(prefix, all)| {
-            let all = all.to_vec().into_iter().enumerate();
-            all.map(|(at, (source, target))| (*prefix, source, target, at == 0))
-        })
+        self.stamped(vrf).map(|(prefix, c, active)| (prefix, c.source, c.target, active))
+    }
+
+    /// A source's routes of a VRF with a stamp less than this one.
+    pub fn stale_routes(&self, vrf: VrfId, source: RouteSource, stamp: u32) -> Vec<IpNet> {
+        let stale = self.stamped(vrf).filter(|(_, c, _)| c.source == source && c.stamp < stamp);
+        stale.map(|(prefix, ..)| prefix).collect()
+    }
+
+    fn stamped(&self, vrf: VrfId) -> impl Iterator<Item = (IpNet, Candidate, bool)> + '_ {
+        let entry = self.vrfs.get(&vrf);
+        let four = entry.into_iter().flat_map(|entry| entry.four.iter());
+        let six = entry.into_iter().flat_map(|entry| entry.six.iter());
+        let four = four.map(|(prefix, c, active)| (IpNet::V4(prefix.into()), c, active));
+        four.chain(six.map(|(prefix, c, active)| (IpNet::V6(prefix.into()), c, active)))
     }
 
     /// How many prefixes of each family a VRF has: IPv4, IPv6.
     pub fn route_counts(&self, vrf: VrfId) -> (u64, u64) {
-        self.vrfs.get(&vrf).map_or((0, 0), |v| (v.routes4, v.routes.len() as u64 - v.routes4))
+        self.vrfs.get(&vrf).map_or((0, 0), |v| (v.four.len() as u64, v.six.len() as u64))
     }
 
     /// The longest match for an address, as lookups see it: prefix, source, target.
-    pub fn longest_match(
-        &self,
-        vrf: VrfId,
-        address: std::net::IpAddr,
-    ) -> Option<(IpNet, RouteSource, Target)> {
+    pub fn longest_match(&self, vrf: VrfId, address: IpAddr) -> Option<(IpNet, RouteSource, Target)> {
         let entry = self.vrfs.get(&vrf)?;
-        let prefix = match address {
-            std::net::IpAddr::V4(a) => IpNet::V4(entry.lpm4.lookup(u32::from(a))?.0.into()),
-            std::net::IpAddr::V6(a) => IpNet::V6(entry.lpm6.lookup(u128::from(a))?.0.into()),
+        let (prefix, active) = match address {
+            IpAddr::V4(a) => entry.four.longest(u32::from(a)).map(|(p, c)| (IpNet::V4(p.into()), c))?,
+            IpAddr::V6(a) => entry.six.longest(u128::from(a)).map(|(p, c)| (IpNet::V6(p.into()), c))?,
         };
-        let (source, target) = entry.routes.get(&prefix)?.active();
-        Some((prefix, source, target))
+        Some((prefix, active.source, active.target))
+    }
+
+    /// Compares what lookups find for each prefix with the books, and puts right what differs. Returns how much did.
+    pub fn mend_routes(&mut self, vrf: VrfId) -> usize {
+        let Some(entry) = self.vrfs.get_mut(&vrf) else { return 0 };
+        entry.four.mend() + entry.six.mend()
+    }
+
+    /// Takes a prefix out of the longest-prefix match and leaves it in the books, as a defect would: for tests of what
+    /// finds such.
+    #[doc(hidden)]
+    pub fn damage_route(&mut self, vrf: VrfId, prefix: IpNet) {
+        let Some(entry) = self.vrfs.get_mut(&vrf) else { return };
+        match prefix {
+            IpNet::V4(net) => drop(table_prefix(net).map(|prefix| entry.four.damage(prefix))),
+            IpNet::V6(net) => drop(table_prefix(net).map(|prefix| entry.six.damage(prefix))),
+        }
     }
 
     /// Bytes that a VRF's tables take.
@@ -223,56 +207,46 @@ impl Fib {
         let Some(entry) = self.vrfs.get(&vrf) else {
             return VrfMemory::default();
         };
-        let (four, six) = (entry.lpm4.memory(), entry.lpm6.memory());
-        VrfMemory {
-            lookup_bytes: (four.lookup_bytes + six.lookup_bytes) as u64,
-            writer_bytes: (four.rib_bytes + six.rib_bytes) as u64,
-        }
+        let ((lookup4, writer4), (lookup6, writer6)) = (entry.four.memory(), entry.six.memory());
+        VrfMemory { lookup_bytes: (lookup4 + lookup6) as u64, writer_bytes: (writer4 + writer6) as u64 }
     }
 
     pub(super) fn publish_vrf(&self, id: VrfId) {
         let Some(entry) = self.vrfs.get(&id) else { return };
         let vrf = Vrf {
             id,
-            lpm4: entry.lpm4.reader(),
-            lpm6: entry.lpm6.reader(),
+            lpm4: entry.four.reader(),
+            lpm6: entry.six.reader(),
             icmp_source4: entry.icmp_source4,
             icmp_source6: entry.icmp_source6,
         };
         let _ = self.tables.vrfs.replace(id.index(), Some(Box::new(vrf)));
     }
-}
 
-impl VrfEntry {
-    fn install(&mut self, prefix: IpNet, target: Target) -> Result<(), Error> {
-        let value = Value::try_from(target.pack()).map_err(|e| Error::Conflict(e.to_string()))?;
-        match prefix {
-            IpNet::V4(net) => self.lpm4.insert(prefix4(net)?, value).map(drop)?,
-            IpNet::V6(net) => self.lpm6.insert(prefix6(net)?, value).map(drop)?,
+    fn count(&mut self, target: Target, by: i64) {
+        let routes = match target {
+            Target::Nexthop(id) => self.nexthops.get_mut(&id).map(|entry| &mut entry.routes),
+            Target::Group(id) => self.groups.get_mut(&id).map(|entry| &mut entry.routes),
+        };
+        if let Some(routes) = routes {
+            *routes = routes.saturating_add_signed(by);
         }
-        Ok(())
     }
 
-    fn uninstall(&mut self, prefix: IpNet) {
-        match prefix {
-            IpNet::V4(net) => {
-                if let Ok(prefix) = prefix4(net) {
-                    self.lpm4.remove(prefix);
-                }
-            }
-            IpNet::V6(net) => {
-                if let Ok(prefix) = prefix6(net) {
-                    self.lpm6.remove(prefix);
-                }
-            }
+    /// How many routes lead to a target.
+    pub fn routes_to(&self, target: Target) -> u64 {
+        match target {
+            Target::Nexthop(id) => self.nexthops.get(&id).map_or(0, |entry| entry.routes),
+            Target::Group(id) => self.groups.get(&id).map_or(0, |entry| entry.routes),
         }
+    }
+
+    /// The VRFs there are.
+    pub fn vrf_ids(&self) -> Vec<VrfId> {
+        self.vrfs.keys().copied().collect()
     }
 }
 
-fn prefix4(net: ipnet::Ipv4Net) -> Result<Prefix4, Error> {
-    Prefix4::try_from(net).map_err(|e| Error::Conflict(e.to_string()))
-}
-
-fn prefix6(net: ipnet::Ipv6Net) -> Result<Prefix6, Error> {
-    Prefix6::try_from(net).map_err(|e| Error::Conflict(e.to_string()))
+fn table_prefix<N, P: TryFrom<N, Error = ze_lpm::PrefixError>>(net: N) -> Result<P, Error> {
+    P::try_from(net).map_err(|e| Error::Conflict(e.to_string()))
 }

@@ -5,7 +5,7 @@ use ze_packet::{InterfaceId, MacAddr, NexthopId, PortId, VrfId};
 use ze_sync::{Domain, Reader};
 
 use super::{Error, Fib, InterfaceSpec, NexthopSpec, RouteSource};
-use crate::{Limits, Nexthop, PortKind, Target};
+use crate::{GroupOptions, Limits, Nexthop, PortKind, Target};
 
 const OWNER: RouteSource = RouteSource::Owner(1);
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
@@ -226,4 +226,138 @@ fn a_group_follows_its_members_and_keeps_them_in_use() {
     // One change of the nexthop, and the route's traffic goes elsewhere; the route was not touched.
     bench.fib.replace_nexthop(two, NexthopSpec::Unreachable).unwrap();
     assert_eq!(bench.default("192.0.2.1"), Some(Nexthop::Unreachable));
+}
+
+/// Two gateways on two interfaces, both resolved.
+fn two_ways(bench: &mut Bench) -> [(InterfaceId, NexthopId); 2] {
+    [(1, "10.0.1.1/24", "10.0.1.2"), (2, "10.0.2.1/24", "10.0.2.2")].map(|(vlan, own, gateway)| {
+        let id = bench.interface(vlan, own);
+        bench.fib.neighbor_resolved(id, ip(gateway), MAC).unwrap();
+        (id, bench.fib.create_nexthop(NexthopSpec::Gateway(id, ip(gateway))).unwrap())
+    })
+}
+
+fn leaves_by(nexthop: Option<Nexthop>) -> Option<InterfaceId> {
+    match nexthop? {
+        Nexthop::Adjacency(adjacency) => Some(adjacency.interface),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_backup_takes_over_when_the_link_or_the_neighbour_goes_and_gives_back() {
+    let mut bench = Bench::new(Limits::default());
+    let [(first, one), (second, two)] = two_ways(&mut bench);
+    bench.fib.set_backup(one, Some(two)).unwrap();
+    bench.fib.put_route(Fib::DEFAULT_VRF, net("0.0.0.0/0"), OWNER, Target::Nexthop(one)).unwrap();
+    let way = |bench: &Bench| leaves_by(bench.default("192.0.2.1"));
+    assert_eq!(way(&bench), Some(first));
+    let up = bench.fib.interface(first).unwrap().clone();
+    bench.fib.replace_interface(first, InterfaceSpec { up: false, ..up.clone() }).unwrap();
+    assert_eq!((way(&bench), bench.fib.backup(one)), (Some(second), Some((two, true))));
+    bench.fib.replace_interface(first, up).unwrap();
+    assert_eq!((way(&bench), bench.fib.backup(one)), (Some(first), Some((two, false))));
+    bench.fib.neighbor_withdrawn(first, ip("10.0.1.2"));
+    assert_eq!(way(&bench), Some(second));
+    assert_eq!(bench.fib.unresolved_with_backup(), [(first, ip("10.0.1.2"))]);
+    // A backup that can not be used either is no help: what is there says why.
+    bench.fib.neighbor_withdrawn(second, ip("10.0.2.2"));
+    assert!(matches!(bench.default("192.0.2.1"), Some(Nexthop::Unresolved { interface, .. }) if interface == first));
+    bench.fib.neighbor_resolved(second, ip("10.0.2.2"), MAC).unwrap();
+    assert_eq!(way(&bench), Some(second));
+    bench.fib.neighbor_resolved(first, ip("10.0.1.2"), MAC).unwrap();
+    assert_eq!(way(&bench), Some(first));
+    assert!(matches!(bench.fib.remove_nexthop(two), Err(Error::InUse(..))));
+    bench.fib.set_backup(one, None).unwrap();
+    bench.fib.remove_nexthop(two).unwrap();
+}
+
+#[test]
+fn a_shared_nexthop_is_repointed_and_flipped_without_touching_a_prefix() {
+    const PREFIXES: u32 = 100_000;
+    let mut bench = Bench::new(Limits::default());
+    let [(first, one), (second, two)] = two_ways(&mut bench);
+    bench.fib.set_backup(one, Some(two)).unwrap();
+    for n in 0..PREFIXES {
+        let prefix = IpNet::new(IpAddr::from((0x1400_0000 + (n << 8)).to_be_bytes()), 24).unwrap();
+        bench.fib.put_route(Fib::DEFAULT_VRF, prefix, OWNER, Target::Nexthop(one)).unwrap();
+    }
+    let memory = bench.fib.vrf_memory(Fib::DEFAULT_VRF);
+    let timed = |what: &str, limit_ms: u128, work: &mut dyn FnMut()| {
+        let least = (0..3).map(|_| { let began = std::time::Instant::now(); work(); began.elapsed() }).min().unwrap();
+        println!("{what}: {least:?} for {PREFIXES} prefixes");
+        assert!(least.as_millis() < limit_ms, "{what} took {least:?}");
+    };
+    let gateway = NexthopSpec::Gateway(second, ip("10.0.2.2"));
+    timed("re-pointing", 50, &mut || bench.fib.replace_nexthop(one, gateway.clone()).unwrap());
+    assert_eq!(leaves_by(bench.default("20.0.9.1")), Some(second));
+    bench.fib.replace_nexthop(one, NexthopSpec::Gateway(first, ip("10.0.1.2"))).unwrap();
+    let up = bench.fib.interface(first).unwrap().clone();
+    let mut state = false;
+    timed("flipping to the backup", 1, &mut || {
+        bench.fib.replace_interface(first, InterfaceSpec { up: state, ..up.clone() }).unwrap();
+        state = !state;
+    });
+    assert_eq!(leaves_by(bench.default("20.0.9.1")), Some(second));
+    assert_eq!(bench.fib.vrf_memory(Fib::DEFAULT_VRF), memory, "the prefixes' tables are as they were");
+    assert_eq!(bench.fib.routes_to(Target::Nexthop(one)), u64::from(PREFIXES));
+    assert!(matches!(bench.fib.remove_nexthop(one), Err(Error::InUse(..))));
+}
+
+#[test]
+fn a_resilient_group_keeps_the_flows_of_members_that_stay() {
+    let mut bench = Bench::new(Limits::default());
+    let members: Vec<_> =
+        (0..8).map(|_| (bench.fib.create_nexthop(NexthopSpec::Blackhole).unwrap(), 1)).collect();
+    for (resilient, most) in [(true, 1.0 / 8.0), (false, 1.0)] {
+        let options = GroupOptions { resilient, symmetric: false };
+        let group = bench.fib.create_group_with(&members, options).unwrap();
+        let hashes = || (0..100_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32);
+        let choose = |fib: &Fib| {
+            let guard = bench.reader.enter();
+            let (tables, hashes) = (fib.tables(), hashes());
+            let view = tables.view(&guard);
+            hashes.map(|hash| view.group(group).unwrap().choose(hash)).collect::<Vec<_>>()
+        };
+        let before = choose(&bench.fib);
+        bench.fib.replace_group(group, &members[1..]).unwrap();
+        let after = choose(&bench.fib);
+        let moved = before.iter().zip(&after).filter(|(a, b)| a != b).count() as f64 / 1e5;
+        println!("resilient {resilient}: {:.2} % of the flows moved", moved * 100.0);
+        assert!(moved <= most + 0.002, "{moved}");
+        assert_eq!(resilient, moved < 0.2, "{moved}");
+        assert_eq!(bench.fib.choose(Target::Group(group), 7), Some(after_of(&bench, group, 7)));
+    }
+}
+
+fn after_of(bench: &Bench, group: ze_packet::GroupId, hash: u32) -> NexthopId {
+    let guard = bench.reader.enter();
+    bench.fib.tables().view(&guard).group(group).unwrap().choose(hash)
+}
+
+#[test]
+fn tables_that_differ_from_the_books_are_mended() {
+    let mut bench = Bench::new(Limits::default());
+    let hole = Target::Nexthop(bench.fib.create_nexthop(NexthopSpec::Blackhole).unwrap());
+    bench.fib.put_route(Fib::DEFAULT_VRF, net("192.0.2.0/24"), OWNER, hole).unwrap();
+    assert_eq!(bench.fib.mend_routes(Fib::DEFAULT_VRF), 0);
+    bench.fib.damage_route(Fib::DEFAULT_VRF, net("192.0.2.0/24"));
+    assert_eq!(bench.default("192.0.2.1"), None);
+    assert_eq!(bench.fib.mend_routes(Fib::DEFAULT_VRF), 1);
+    assert_eq!(bench.default("192.0.2.1"), Some(Nexthop::Blackhole));
+}
+
+#[test]
+fn a_route_over_the_budget_is_refused_and_nothing_has_changed() {
+    let mut bench = Bench::new(Limits { table_bytes: 20_000, ..Limits::default() });
+    let hole = Target::Nexthop(bench.fib.create_nexthop(NexthopSpec::Blackhole).unwrap());
+    let prefix = |n: u32| IpNet::new(IpAddr::from((0x1400_0000 + (n << 8)).to_be_bytes()), 24).unwrap();
+    let refused = (0..100_000).find_map(|n| {
+        let refused = bench.fib.put_route(Fib::DEFAULT_VRF, prefix(n), OWNER, hole).err()?;
+        Some((n, refused))
+    });
+    let (n, refused) = refused.expect("20 kB do not hold a full table");
+    assert!(matches!(refused, Error::Lpm(_)) && refused.to_string().contains("budget"), "{refused}");
+    assert_eq!(bench.fib.route_counts(Fib::DEFAULT_VRF), (u64::from(n), 0));
+    assert_eq!(bench.fib.routes_to(hole), u64::from(n));
 }
