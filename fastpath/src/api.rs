@@ -1,5 +1,6 @@
 //! The API's server: every call becomes a job of the control thread.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{BroadcastStream, ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 use ze_acl::Filter;
+use ze_nodes::Flow;
 use ze_proto::v1::dataplane_server::Dataplane;
 use ze_proto::{address, v1};
 
 use crate::control::objects::OwnerId;
-use crate::control::{Handle, PACKETS_MAX, TraceError, verify};
+use crate::control::{Batch, Handle, PACKETS_MAX, TraceError, verify};
 
 /// A stream of answers.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -26,6 +28,10 @@ const TRACE_TIMEOUT_MS: u32 = 10_000;
 const TRACE_TIMEOUT_MAX_MS: u32 = 3_600_000;
 /// After the last packet was admitted, how long its walk may take.
 const TRACE_LINGER: Duration = Duration::from_millis(300);
+
+/// How long owners may take to audit, and how often that is looked after.
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(10);
+const AUDIT_POLL: Duration = Duration::from_millis(20);
 
 /// The server.
 #[derive(Clone)]
@@ -48,6 +54,7 @@ impl Dataplane for Api {
     type WatchStatsStream = Answers<v1::Stats>;
     type WatchEventsStream = Answers<v1::Event>;
     type TraceStream = Answers<v1::TraceEvent>;
+    type ListOwnedStream = Answers<v1::Owned>;
 
     async fn program(
         &self,
@@ -55,7 +62,7 @@ impl Dataplane for Api {
     ) -> Result<Response<Self::ProgramStream>, Status> {
         let (replies, stream) = mpsc::channel(REPLIES_MAX);
         let session = Session { control: self.control.clone(), owner: None, next: 1 };
-        tokio::spawn(session.run(request.into_inner(), replies));
+        tokio::spawn(session.run_to_end(request.into_inner(), replies));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
@@ -115,10 +122,44 @@ impl Dataplane for Api {
         &self,
         request: Request<v1::LookupRouteRequest>,
     ) -> Result<Response<v1::LookupRouteReply>, Status> {
-        let v1::LookupRouteRequest { vrf, address } = request.into_inner();
+        let v1::LookupRouteRequest { vrf, address, flow } = request.into_inner();
         let address = address::from_bytes(&address).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let route = self.control.ask(move |control| control.lookup_route(&vrf, address)).await?;
-        Ok(Response::new(v1::LookupRouteReply { route: route.map_err(Status::not_found)? }))
+        let flow = flow.map(|flow| read_flow(address, &flow)).transpose().map_err(Status::invalid_argument)?;
+        let reply = self.control.ask(move |control| control.lookup_route(&vrf, address, flow)).await?;
+        Ok(Response::new(reply.map_err(Status::not_found)?))
+    }
+
+    async fn get_fib(&self, _: Request<v1::GetFibRequest>) -> Result<Response<v1::FibState>, Status> {
+        Ok(Response::new(self.control.ask(|control| control.fib_state()).await?))
+    }
+
+    async fn audit_fib(&self, _: Request<v1::AuditFibRequest>) -> Result<Response<v1::FibState>, Status> {
+        let before = self.control.ask(|control| control.want_audits()).await?;
+        let (mut checked, mut mended) = (0, 0);
+        // A job for each VRF, so that neighbours are answered in between.
+        for vrf in self.control.ask(|control| control.vrfs()).await? {
+            let (routes, wrong) = self.control.ask(move |control| control.mend(vrf)).await?;
+            (checked, mended) = (checked + routes, mended + wrong);
+        }
+        let deadline = tokio::time::Instant::now() + AUDIT_TIMEOUT;
+        loop {
+            let known = before.clone();
+            let have_come = self.control.ask(move |control| control.audits_have_come(&known)).await?;
+            if have_come || tokio::time::Instant::now() >= deadline {
+                break;
+            }
+            tokio::time::sleep(AUDIT_POLL).await;
+        }
+        let state = self.control.ask(|control| control.fib_state()).await?;
+        Ok(Response::new(v1::FibState { checked, mended, ..state }))
+    }
+
+    async fn list_owned(
+        &self,
+        request: Request<v1::ListOwnedRequest>,
+    ) -> Result<Response<Self::ListOwnedStream>, Status> {
+        let request = request.into_inner();
+        Ok(Response::new(all(self.control.ask(move |control| control.list_owned(&request)).await?)))
     }
 
     async fn list_neighbors(
@@ -205,6 +246,18 @@ impl Dataplane for Api {
     }
 }
 
+/// The flow of a packet to `destination`.
+fn read_flow(destination: IpAddr, flow: &v1::Flow) -> Result<Flow, String> {
+    let source = address::from_bytes(&flow.source).map_err(|e| format!("the flow's source: {e}"))?;
+    if source.is_ipv4() != destination.is_ipv4() {
+        return Err(format!("a flow from {source} to {destination} is of two families"));
+    }
+    let protocol = u8::try_from(flow.protocol).map_err(|_| format!("{} is no protocol number", flow.protocol))?;
+    let port = |port: u32| u16::try_from(port).map_err(|_| format!("{port} is no port number"));
+    let ports = Some((port(flow.source_port)?, port(flow.destination_port)?));
+    Ok(Flow { source, destination, protocol, ports })
+}
+
 fn all<T: Send + 'static>(items: Vec<T>) -> Answers<T> {
     Box::pin(futures::stream::iter(items.into_iter().map(Ok)))
 }
@@ -247,8 +300,20 @@ struct Session {
 }
 
 impl Session {
-    async fn run(
+    async fn run_to_end(
         mut self,
+        requests: Streaming<v1::ProgramRequest>,
+        replies: mpsc::Sender<Result<v1::ProgramReply, Status>>,
+    ) {
+        self.run(requests, replies).await;
+        if let Some((owner, stream)) = self.owner {
+            // When the daemon is stopping, so are its streams.
+            let _ = self.control.ask(move |control| control.end_stream(owner, stream)).await;
+        }
+    }
+
+    async fn run(
+        &mut self,
         mut requests: Streaming<v1::ProgramRequest>,
         replies: mpsc::Sender<Result<v1::ProgramReply, Status>>,
     ) {
@@ -267,6 +332,7 @@ impl Session {
 
     async fn answer(&mut self, request: v1::ProgramRequest) -> Result<v1::ProgramReply, Status> {
         let batch = request.batch;
+        let about = Batch { decided_at_ns: request.decided_at_ns, backlog: request.backlog };
         if batch != self.next {
             let text = format!("batch {batch} where {} was due; the stream ends here", self.next);
             return Err(Status::failed_precondition(text));
@@ -280,17 +346,19 @@ impl Session {
             }
             (_, None) => Err(Status::failed_precondition("the first message of a stream is a Hello")),
             (Some(Body::Operations(operations)), Some(owner)) => {
-                self.apply(batch, owner, operations.operations).await
+                self.apply(batch, owner, operations.operations, about).await
             }
             (Some(Body::EndOfSnapshot(_)), Some(owner)) => self.sweep(batch, owner).await,
+            (Some(Body::AuditReport(report)), Some((owner, _))) => {
+                self.control.ask(move |control| control.audited(owner, report)).await?;
+                Ok(v1::ProgramReply { batch, applied: 1, ..v1::ProgramReply::default() })
+            }
             (None, Some(_)) => Err(Status::invalid_argument("a message without a body")),
         }
     }
 
     async fn hello(&mut self, batch: u64, hello: v1::Hello) -> Result<v1::ProgramReply, Status> {
-        let v1::Hello { owner, snapshot } = hello;
-        let (begun, instance) =
-            self.control.ask(move |c| (c.begin_stream(&owner, snapshot), c.instance())).await?;
+        let (begun, instance) = self.control.ask(move |c| (c.begin_stream(&hello), c.instance())).await?;
         self.owner = Some(begun.map_err(|refused| Status::invalid_argument(refused.to_string()))?);
         Ok(v1::ProgramReply { batch, applied: 1, instance, ..v1::ProgramReply::default() })
     }
@@ -300,10 +368,11 @@ impl Session {
         batch: u64,
         (owner, stream): (OwnerId, u64),
         operations: Vec<v1::Operation>,
+        about: Batch,
     ) -> Result<v1::ProgramReply, Status> {
         let answer = self.control.ask(move |control| {
             let current = control.stream_is_current(owner, stream);
-            current.then(|| (control.apply(owner, operations), control.instance()))
+            current.then(|| (control.apply(owner, operations, about), control.instance()))
         });
         let ((applied, refusals), instance) = answer.await?.ok_or_else(superseded)?;
         Ok(v1::ProgramReply { batch, applied, refusals, swept: 0, instance })

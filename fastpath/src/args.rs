@@ -25,6 +25,15 @@ pub struct Args {
     #[arg(long, default_value_t = 32768, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(4096..=4_194_304))]
     pub frames: u32,
 
+    /// MiB that the routes of one VRF and family may take; what would exceed them is refused.
+    #[arg(long, default_value_t = 1024, value_name = "MIB", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65536))]
+    pub table_memory_mib: usize,
+
+    /// Decides which flow takes which member of a nexthop group. Routers in a row must differ in it, or the second
+    /// one finds all its flows in one place. [default: made of /etc/machine-id]
+    #[arg(long, value_name = "NUMBER")]
+    pub hash_seed: Option<u64>,
+
     /// Do not use huge pages even if there are some.
     #[arg(long)]
     pub no_huge_pages: bool,
@@ -80,6 +89,17 @@ impl Args {
         self.socket.clone().unwrap_or_else(|| self.run_dir.join("fastpath.sock"))
     }
 
+    /// The seed of the flow hash: that given, or one that this machine has at every start, or if it has none, the
+    /// time.
+    pub fn hash_seed(&self) -> u64 {
+        let machine = || std::fs::read("/etc/machine-id").ok().filter(|id| !id.is_empty());
+        let told = self.hash_seed.map(|seed| fnv1a64(&seed.to_le_bytes()));
+        told.unwrap_or_else(|| match machine() {
+            Some(id) => fnv1a64(&id),
+            None => std::time::UNIX_EPOCH.elapsed().map_or(1, |d| d.as_nanos() as u64),
+        })
+    }
+
     /// The cores to use: those named, or the last one this process may use.
     pub fn worker_cores(&self) -> Vec<usize> {
         if !self.cores.is_empty() {
@@ -88,6 +108,12 @@ impl Args {
         let all = core_affinity::get_core_ids().unwrap_or_default();
         all.iter().map(|core| core.id).max().into_iter().collect()
     }
+}
+
+/// FNV-1a, 64 bits (draft-eastlake-fnv §4).
+fn fnv1a64(bytes: &[u8]) -> u64 {
+    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold)
 }
 
 #[cfg(test)]
@@ -113,6 +139,15 @@ mod tests {
         let two = ["--listen", "127.0.0.1:7000", "--tls-cert", "c", "--tls-key", "k"];
         assert!(parse(&two).is_err());
         assert!(parse(&[&two[..], &["--tls-client-ca", "a"]].concat()).is_ok());
+    }
+
+    #[test]
+    fn the_flow_hash_is_seeded_as_told_and_by_default_the_same_at_every_start() {
+        let told = |seed| parse(&["--hash-seed", seed]).unwrap().hash_seed();
+        assert!(told("7") == told("7") && told("7") != told("8"));
+        if std::path::Path::new("/etc/machine-id").exists() {
+            assert_eq!(parse(&[]).unwrap().hash_seed(), parse(&[]).unwrap().hash_seed());
+        }
     }
 
     #[test]

@@ -55,12 +55,19 @@ async fn start(args: &Args, kept: HashMap<String, OwnedFd>) -> Result<Ended> {
         .await
         .context("cannot make the punt namespace")?;
     let domain = Domain::new();
-    let fib = Fib::new(&domain, Limits::default());
+    let table_bytes = args.table_memory_mib << 20;
+    let fib = Fib::new(&domain, Limits { table_bytes, ..Limits::default() });
     // Half circulates between the workers' pools and transmit rings, half fills receive rings.
     let bank = frames.split_off(frames.len() / 2);
     let spawned = workers(args, &arena, frames, &fib)?;
     let instance = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64).max(1);
-    let facts = Facts { instance, punt_namespace: args.punt_namespace.clone(), idle: args.idle, warnings };
+    let facts = Facts {
+        instance,
+        punt_namespace: args.punt_namespace.clone(),
+        idle: args.idle,
+        hash_seed: args.hash_seed(),
+        warnings,
+    };
     let (ready, handle) = Ready::new(Parts { facts, fib, spawned, arena, bank, kept, representors })?;
     let socket = server::Socket::listen(&args.socket(), args.socket_group.as_deref())?;
     let (stop, told) = tokio::sync::oneshot::channel::<()>();
@@ -99,7 +106,7 @@ fn memory(args: &Args, warnings: &mut Vec<String>) -> Result<(Arc<Arena>, Vec<Fr
 fn workers(args: &Args, arena: &Arc<Arena>, frames: Vec<Frame>, fib: &Fib) -> Result<Spawned> {
     let cores = args.worker_cores();
     let count = cores.len() as u8;
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64);
+    let seed = args.hash_seed();
     let spawned = ze_worker::spawn(Setup {
         cores,
         idle: args.idle,

@@ -35,6 +35,8 @@ pub enum Command {
     /// Longest-prefix match: lookups, memory and updates, beside DPDK's tables and other crates'
     #[command(after_long_help = crate::lpm::args::HELP)]
     Lpm(LpmArgs),
+    /// Programming the FIB: a full table through gRPC, updates, flaps; and what lookups notice of it
+    Fib(crate::fib::FibArgs),
     /// Ze, the kernel, XDP, DPDK and VPP between the same two cables, by turns
     #[command(after_long_help = compare::COMPARE_HELP)]
     Compare(CompareArgs),

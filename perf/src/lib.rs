@@ -3,6 +3,7 @@
 //! `ze-perf pipeline` measures cycles per packet of the real graph, driven by the real worker loop, on in-memory
 //! ports. `ze-perf lab` measures throughput, loss and latency through real devices, `ze-perf compare` puts Ze and other
 //! forwarders between the same two cables, by turns, `ze-perf lpm` measures the routing table beside its peers.
+//! `ze-perf fib` measures how fast tables are programmed, and what their readers notice.
 //! `ze-perf report` shows results, `ze-perf check` compares them. How, and what the figures mean, is in
 //! `docs/performance.md`.
 
@@ -10,6 +11,7 @@ pub mod args;
 pub mod check;
 pub mod compare;
 pub mod dut;
+pub mod fib;
 pub mod history;
 pub mod interrupt;
 pub mod lab;
@@ -45,6 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Fib(options) => fib::run_order(&options),
         Command::Compare(options) => compare::run(&options.check().unwrap_or_else(|error| error.exit())),
         Command::Report(options) => report::run(&options),
         Command::Check(options) => Ok(check::run(&options)),

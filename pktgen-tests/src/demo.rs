@@ -16,6 +16,7 @@ mod screen;
 mod signals;
 mod steps;
 mod summary;
+mod table;
 mod throughput;
 mod workers;
 
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 pub use failure::Failure;
-pub use summary::{Environment, Kept, Rates, StepResult, Summary, Transfer, WorkerFigures};
+pub use summary::{Environment, Kept, Rates, StepResult, Summary, TableLoad, Transfer, WorkerFigures};
 
 use network::Network;
 use screen::{Screen, Silent, Terminal};
@@ -51,6 +52,8 @@ pub struct Options {
     pub quiet: bool,
     /// The summary as JSON (for [`run_and_report`]).
     pub json: bool,
+    /// A file of routes to load while traffic flows: a prefix and a number a line, plain or compressed by zstd.
+    pub routes: Option<PathBuf>,
     /// What the workers of `ze-fastpath` do when idle; the daemon's default if absent.
     pub idle: Option<String>,
 }

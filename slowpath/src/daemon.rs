@@ -14,7 +14,8 @@ use ze_rib::{Rib, Source, State};
 use ze_static::{Command, Event, StaticEngine};
 
 use crate::links::Links;
-use crate::objects::{objects, vrf_words};
+use crate::objects::{state, vrf_words};
+use crate::tables::Tables;
 use crate::{OWNER, verdict};
 
 /// News of engines that may wait for us before the engines wait.
@@ -63,6 +64,7 @@ pub async fn run(options: Options, document: Document, mut requests: mpsc::Recei
     let mut daemon = Daemon {
         links: Links::default(),
         rib,
+        tables: Tables::new(options.dplane()),
         engine,
         told: BTreeMap::new(),
         desired,
@@ -103,6 +105,7 @@ struct Daemon {
     document: Document,
     links: Links,
     rib: Rib,
+    tables: Tables,
     engine: ze_host::Handle<Command>,
     /// Links that the engine has been told.
     told: BTreeMap<Arc<str>, bool>,
@@ -209,10 +212,9 @@ impl Daemon {
         if self.configuring || !std::mem::take(&mut self.dirty) {
             return;
         }
-        let fib = self.rib.compute();
-        let mut state = objects(&self.document.config);
-        state.extend(fib.state);
-        self.report_problems(fib.problems.into_iter().collect());
+        let (state, problems) = state(&self.document.config, &self.rib);
+        self.report_problems(problems.into_iter().collect());
+        self.tables.configure(&self.document.config, &self.rib);
         self.desired.send_if_modified(|current| {
             let changed = **current != state;
             *current = Arc::new(state);

@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod links;
 pub mod lock;
 pub mod objects;
+pub mod tables;
 pub mod verdict;
 
 /// Owner of our objects in the fast path.

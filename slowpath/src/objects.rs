@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use ze_config::{Config, Interface, InterfaceName, Object, Port, RouteKey, VrfName, XdpMode};
 use ze_proto::v1;
-use ze_rib::{Key, State, Value};
+use ze_rib::{GroupHash, Key, Rib, State, Value};
+use ze_rib::rib::Problem;
 
 /// The objects that the configuration names itself: all but nexthops, groups and routes.
 pub fn objects(config: &Config) -> State {
@@ -23,6 +24,18 @@ pub fn objects(config: &Config) -> State {
         }
     }
     state
+}
+
+/// All that the fast path shall have of the configuration, and the routes that are not in force as written.
+pub fn state(config: &Config, rib: &Rib) -> (State, Vec<Problem>) {
+    let fib = rib.compute();
+    let hash = GroupHash { resilient: config.system.resilient_hash, symmetric: config.system.symmetric_hash };
+    let mut state = objects(config);
+    state.extend(fib.state.into_iter().map(|(key, value)| match value {
+        Value::Group(members, _) => (key, Value::Group(members, hash)),
+        value => (key, value),
+    }));
+    (state, fib.problems)
 }
 
 fn port(name: &InterfaceName, port: &Port) -> v1::Port {
@@ -81,7 +94,7 @@ fn user(state: &State, refers: impl Fn(&Value) -> bool) -> Option<Key> {
 
 fn uses(value: &Value, nexthop: u64) -> bool {
     match value {
-        Value::Group(members) => members.iter().any(|(key, _)| *key == nexthop),
+        Value::Group(members, _) => members.iter().any(|(key, _)| *key == nexthop),
         Value::Route(target) => target.key() == Key::Nexthop(nexthop),
         Value::System(_)
         | Value::Vrf

@@ -12,7 +12,7 @@ use ze_rib::{Key, Rib, Source, State};
 use ze_static::{Command, Event, StaticEngine};
 
 use crate::links::Links;
-use crate::objects::{objects, origin, route_origin};
+use crate::objects::{origin, route_origin, state};
 
 /// All objects of a configuration while every link is up, and the routes that are not in force even then.
 pub fn whole(config: &Config) -> (State, Vec<Problem>) {
@@ -26,10 +26,7 @@ pub fn whole(config: &Config) -> (State, Vec<Problem>) {
             Event::Configured => {}
         }
     }
-    let mut state = objects(config);
-    let fib = rib.compute();
-    state.extend(fib.state);
-    (state, fib.problems)
+    state(config, &rib)
 }
 
 /// What an operator should look at in a configuration that is right: routes that can not be in force as written.
@@ -54,6 +51,7 @@ pub fn warnings(document: &Document) -> Vec<String> {
 pub async fn prepare(path: &Path, options: &Options) -> anyhow::Result<Document> {
     let file = path.to_owned();
     let document = tokio::task::spawn_blocking(move || ze_config::load(&file)).await??;
+    let document = tokio::task::spawn_blocking(move || check_tables(document)).await??;
     let (state, _) = whole(&document.config);
     match verify(options, &state).await {
         Ok(refused) if refused.is_empty() => Ok(document),
@@ -70,6 +68,16 @@ pub async fn prepare(path: &Path, options: &Options) -> anyhow::Result<Document>
             Ok(document)
         }
         Err(error @ VerifyError::NoVerdict(_)) => Err(error.into()),
+    }
+}
+
+fn check_tables(document: Document) -> anyhow::Result<Document> {
+    match crate::tables::check(&document.config) {
+        Ok(()) => Ok(document),
+        Err((key, error)) => {
+            let object = ze_config::Object::Table(key);
+            Err(anyhow!("{}", document.error(&object, error.to_string())))
+        }
     }
 }
 

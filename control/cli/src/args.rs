@@ -132,6 +132,8 @@ pub enum Command {
     #[command(after_help = "Examples:
   ze show interfaces -w 2         every two seconds, with rates
   ze show route 192.0.2.7         the way a destination takes
+  ze show route 192.0.2.7 --from 10.0.0.1 --protocol tcp --source-port 40000 --destination-port 443
+  ze show fib audit               is everything where it should be?
   ze show drops --all             every reason there is
   ze -o json show workers | jq '.[].idle_share'")]
     Show(ShowArgs),
@@ -194,6 +196,9 @@ pub struct DemoArgs {
     /// Directory of ze-fastpath and ze-slowpath. [default: beside ze]
     #[arg(long, value_name = "DIR", env = "ZE_BIN_DIR")]
     pub bin_dir: Option<std::path::PathBuf>,
+    /// Load routes from FILE (a prefix and a number a line, plain or zstd) while packets flow
+    #[arg(long, value_name = "FILE")]
+    pub routes: Option<std::path::PathBuf>,
     /// No progress on standard error
     #[arg(long)]
     pub quiet: bool,
@@ -231,13 +236,12 @@ pub enum Show {
     },
     /// Routes in the order of their prefixes; * marks those in force
     Routes(RoutesArgs),
-    /// The route that a destination takes
-    Route {
-        /// Destination
-        address: IpAddr,
-        /// VRF to look in
-        #[arg(long, default_value = "default", value_name = "NAME")]
-        vrf: String,
+    /// The route that a destination takes; with --from, the nexthop that the flow takes
+    Route(RouteArgs),
+    /// Who programs the tables and how far behind it is; `fib audit` compares both sides and heals
+    Fib {
+        /// `audit`: compare now
+        what: Option<FibWhat>,
     },
     /// Neighbours (ARP and ND) and their state
     #[command(visible_aliases = ["neighbours", "neighbor", "arp", "nd"])]
@@ -276,6 +280,45 @@ pub enum Show {
     Version,
     /// The same as `ze trace`
     Trace(TraceArgs),
+}
+
+/// What of the FIB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FibWhat {
+    /// Compare lookups with the books, and the books with what owners want; heal what differs.
+    Audit,
+}
+
+/// Arguments of `show route`.
+#[derive(Clone, Debug, Args)]
+pub struct RouteArgs {
+    /// Destination
+    pub address: IpAddr,
+    /// VRF to look in
+    #[arg(long, default_value = "default", value_name = "NAME")]
+    pub vrf: String,
+    /// Source of the flow
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<IpAddr>,
+    /// Protocol of the flow: tcp, udp, icmp, or its number
+    #[arg(long, value_name = "PROTOCOL", default_value = "udp", requires = "from", value_parser = protocol)]
+    pub protocol: u8,
+    /// Source port of the flow
+    #[arg(long, value_name = "PORT", default_value_t = 0, requires = "from")]
+    pub source_port: u16,
+    /// Destination port of the flow
+    #[arg(long, value_name = "PORT", default_value_t = 0, requires = "from")]
+    pub destination_port: u16,
+}
+
+fn protocol(text: &str) -> Result<u8, String> {
+    match text {
+        "icmp" => Ok(1),
+        "tcp" => Ok(6),
+        "udp" => Ok(17),
+        "icmp6" | "icmpv6" => Ok(58),
+        number => number.parse().map_err(|_| "not tcp, udp, icmp, icmp6 or a protocol's number".to_owned()),
+    }
 }
 
 /// Arguments of `show routes`.

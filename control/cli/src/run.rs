@@ -78,6 +78,7 @@ fn demo(args: &DemoArgs, json: bool) -> ExitCode {
         quick: args.quick,
         bytes: args.bytes,
         bin_dir: args.bin_dir.clone(),
+        routes: args.routes.clone(),
         quiet: args.quiet,
         json,
         idle: args.idle.clone(),

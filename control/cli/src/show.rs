@@ -2,6 +2,7 @@
 
 mod counters;
 mod drops;
+mod fib;
 mod interfaces;
 mod neighbors;
 mod ports;
@@ -15,12 +16,12 @@ use std::time::Duration;
 
 use ze_proto::endpoint::Address;
 use ze_proto::v1::{
-    GetInfoRequest, GetStatsRequest, ListInterfacesRequest, ListNeighborsRequest, ListPortsRequest,
+    AuditFibRequest, Flow, GetFibRequest, GetInfoRequest, GetStatsRequest, ListInterfacesRequest, ListNeighborsRequest, ListPortsRequest,
     ListVrfsRequest, LookupRouteRequest, Stats,
 };
 use ze_tui::rates::Rates;
 
-use crate::args::{Show, ShowArgs};
+use crate::args::{FibWhat, RouteArgs, Show, ShowArgs};
 use crate::client::{self, Client, answer};
 use crate::error::Error;
 use crate::output::{Output, Page, Paint};
@@ -52,6 +53,17 @@ pub async fn run(daemon: &Address, args: &ShowArgs, out: &mut Output) -> Result<
     }
 }
 
+fn lookup(args: &RouteArgs) -> LookupRouteRequest {
+    let bytes = ze_proto::address::to_bytes;
+    let flow = args.from.map(|from| Flow {
+        source: bytes(from),
+        protocol: args.protocol.into(),
+        source_port: args.source_port.into(),
+        destination_port: args.destination_port.into(),
+    });
+    LookupRouteRequest { vrf: args.vrf.clone(), address: bytes(args.address), flow }
+}
+
 /// Asks the daemon, and remembers the last sample for rates.
 struct Asking {
     client: Client,
@@ -73,10 +85,15 @@ impl Asking {
                 ports::page(&reply.ports, *all, paint)
             }
             Show::Routes(args) => routes::whole(&mut self.client, args, paint).await,
-            Show::Route { address, vrf } => {
-                let bytes = ze_proto::address::to_bytes(*address);
-                let request = LookupRouteRequest { vrf: vrf.clone(), address: bytes };
-                routes::lookup_page(*address, vrf, &answer(self.client.lookup_route(request)).await?, paint)
+            Show::Route(args) => {
+                let request = lookup(args);
+                routes::lookup_page(args, &answer(self.client.lookup_route(request)).await?, paint)
+            }
+            Show::Fib { what: None } => {
+                fib::page(&answer(self.client.get_fib(GetFibRequest {})).await?, false, paint)
+            }
+            Show::Fib { what: Some(FibWhat::Audit) } => {
+                fib::page(&answer(self.client.audit_fib(AuditFibRequest {})).await?, true, paint)
             }
             Show::Neighbors { interface } => {
                 let request = ListNeighborsRequest { interface: interface.clone().unwrap_or_default() };

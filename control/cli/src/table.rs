@@ -37,6 +37,11 @@ impl Cell {
         Self { text: clean(text.as_ref()).into_owned(), style }
     }
 
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// A number of troubles: nothing to see at 0.
     pub fn trouble(count: u64) -> Self {
         let style = if count == 0 { Style::Dim } else { Style::Warning };

@@ -51,6 +51,10 @@ goldens! {
     routes_that_do_not_exist: "routes_none.json" = "show" "routes" "--owner" "nobody" "-o" "json";
     the_route_of_a_destination: "route.txt" = "show" "route" "10.0.0.77";
     the_route_as_json: "route.json" = "show" "route" "10.0.0.77" "-o" "json";
+    the_route_of_a_flow: "route_flow.txt" = "show" "route" "10.0.0.77" "--from" "10.0.0.1";
+    fib_as_table: "fib.txt" = "show" "fib";
+    fib_as_json: "fib.json" = "show" "fib" "-o" "json";
+    fib_audit: "fib_audit.txt" = "show" "fib" "audit";
     no_route: "route_none.txt" = "show" "route" "203.0.113.1";
     no_route_as_json: "route_none.json" = "show" "route" "203.0.113.1" "-o" "json";
     neighbors_as_table: "neighbors.txt" = "show" "neighbors";

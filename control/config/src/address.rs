@@ -49,6 +49,17 @@ pub(crate) fn route_prefix(text: &str) -> Result<IpNet, String> {
     Ok(net)
 }
 
+/// A gateway that is found by its address alone.
+pub(crate) fn plain_gateway(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr =
+        text.parse().map_err(|_| format!("\"{text}\" is no IP address; an interface can not be stated here"))?;
+    unicast(address)?;
+    if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        return Err("a link-local gateway needs an interface, which can not be stated here".into());
+    }
+    Ok(address)
+}
+
 /// A gateway with the interface after %, for a route to `prefix`.
 pub(crate) fn gateway<'t>(
     text: &'t str,

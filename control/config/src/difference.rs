@@ -41,6 +41,7 @@ pub fn difference(old: &Config, new: &Config) -> Difference {
     let (before, after) = (addresses(old), addresses(new));
     compare(&before, &after, &mut found, |object| object.clone(), |(), ()| true);
     compare(&old.routes, &new.routes, &mut found, |key| Object::Route(key.clone()), |a, b| a == b);
+    compare(&old.tables, &new.tables, &mut found, |key| Object::Table(key.clone()), |a, b| a == b);
     found
 }
 
@@ -102,10 +103,12 @@ enum Kind {
     Interface,
     Address,
     Route,
+    Table,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::System, Self::Vrf, Self::Port, Self::Interface, Self::Address, Self::Route];
+    const ALL: [Self; 7] =
+        [Self::System, Self::Vrf, Self::Port, Self::Interface, Self::Address, Self::Route, Self::Table];
 
     fn of(object: &Object) -> Self {
         match object {
@@ -115,6 +118,7 @@ impl Kind {
             Object::Interface(_) => Self::Interface,
             Object::Address(..) => Self::Address,
             Object::Route(_) => Self::Route,
+            Object::Table(_) => Self::Table,
         }
     }
 
@@ -126,6 +130,7 @@ impl Kind {
             Self::Interface => ("interface", "interfaces"),
             Self::Address => ("address", "addresses"),
             Self::Route => ("route", "routes"),
+            Self::Table => ("file of routes", "files of routes"),
         };
         if count == 1 { one } else { many }
     }

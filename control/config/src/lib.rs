@@ -78,7 +78,7 @@ pub use difference::{Difference, difference};
 pub use error::{ConfigError, ConfigErrors, Position};
 pub use model::{
     Config, Discard, Hop, Interface, InterfaceName, Object, Port, RouteKey, StaticRoute, StaticRoutes,
-    System, Unit, VrfName, XdpMode,
+    System, TableKey, Unit, VrfName, XdpMode,
 };
 pub use print::print;
 pub use schema::MODULES;

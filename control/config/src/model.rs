@@ -77,6 +77,17 @@ pub struct Config {
     pub interfaces: BTreeMap<InterfaceName, Interface>,
     /// Static routes.
     pub routes: Arc<StaticRoutes>,
+    /// Files of routes.
+    pub tables: BTreeMap<TableKey, Vec<IpAddr>>,
+}
+
+/// Names a file of routes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableKey {
+    /// The VRF that the routes are in.
+    pub vrf: VrfName,
+    /// The file.
+    pub file: String,
 }
 
 /// Static routes of all VRFs.
@@ -87,6 +98,10 @@ pub type StaticRoutes = BTreeMap<RouteKey, StaticRoute>;
 pub struct System {
     /// While the forwarding daemon is down, frames go to the kernel instead of being dropped.
     pub fail_open: bool,
+    /// Groups of nexthops keep flows where they are, as far as they can.
+    pub resilient_hash: bool,
+    /// Groups of nexthops choose alike for both directions of a flow.
+    pub symmetric_hash: bool,
 }
 
 /// A network device that Ze takes over.
@@ -224,6 +239,8 @@ pub enum Object {
     Address(InterfaceName, IpNet),
     /// A static route.
     Route(RouteKey),
+    /// A file of routes.
+    Table(TableKey),
 }
 
 impl fmt::Display for Object {
@@ -247,6 +264,12 @@ impl fmt::Display for Object {
                     write!(f, "vrf {} ", key.vrf)?;
                 }
                 write!(f, "static route {}", key.prefix)
+            }
+            Self::Table(key) => {
+                if key.vrf.as_str() != VrfName::DEFAULT {
+                    write!(f, "vrf {} ", key.vrf)?;
+                }
+                write!(f, "static table {}", key.file)
             }
         }
     }

@@ -59,9 +59,15 @@ impl Printer {
     }
 
     fn system(&mut self, config: &Config) {
-        if config.system.fail_open {
+        let system = &config.system;
+        let words = [
+            (system.fail_open, "fail-open"),
+            (system.resilient_hash, "resilient-hash"),
+            (system.symmetric_hash, "symmetric-hash"),
+        ];
+        if words.iter().any(|(is_set, _)| *is_set) {
             self.open(&["system"]);
-            self.line(&["fail-open"]);
+            words.iter().filter(|(is_set, _)| *is_set).for_each(|(_, word)| self.line(&[word]));
             self.close();
         }
     }
@@ -132,12 +138,18 @@ impl Printer {
 
     fn statics(&mut self, config: &Config, vrf: &VrfName) {
         let mut routes = config.routes.iter().filter(|(key, _)| key.vrf == *vrf).peekable();
-        if routes.peek().is_none() {
+        let mut tables = config.tables.iter().filter(|(key, _)| key.vrf == *vrf).peekable();
+        if routes.peek().is_none() && tables.peek().is_none() {
             return;
         }
         self.open(&["static"]);
         for (key, route) in routes {
             self.route(key, route);
+        }
+        for (key, gateways) in tables {
+            self.open(&["table", &key.file]);
+            gateways.iter().for_each(|gateway| self.line(&["via", &gateway.to_string()]));
+            self.close();
         }
         self.close();
     }

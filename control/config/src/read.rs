@@ -9,8 +9,8 @@ use crate::address::{gateway, interface_address, route_prefix};
 use crate::error::{Position, Report};
 use crate::limits::INTERFACE_NAME_MAX;
 use crate::model::{
-    Config, Discard, Hop, Interface, InterfaceName, Object, Port, RouteKey, StaticRoute, StaticRoutes, Unit,
-    VrfName, XdpMode,
+    Config, Discard, Hop, Interface, InterfaceName, Object, Port, RouteKey, StaticRoute, StaticRoutes, System,
+    TableKey, Unit, VrfName, XdpMode,
 };
 use crate::syntax::Statement;
 use crate::tree::{Origins, address, place_in};
@@ -46,6 +46,9 @@ pub(crate) fn read(
         for route in node.iter().flat_map(|node| children(node, "route")) {
             reader.route(&vrf, &route);
         }
+        for table in node.iter().flat_map(|node| children(node, "table")) {
+            reader.table(&vrf, &table);
+        }
     }
     reader.config.routes = Arc::new(reader.routes);
     crate::checks::check(&reader.config, &reader.locations, reader.report);
@@ -75,7 +78,11 @@ impl<'s, 't> Reader<'_, 's, 't, '_> {
 
     fn system(&mut self, node: &DataNodeRef<'_>) {
         self.locations.insert(Object::System, self.position(node));
-        self.config.system.fail_open = has(node, "fail-open");
+        self.config.system = System {
+            fail_open: has(node, "fail-open"),
+            resilient_hash: has(node, "resilient-hash"),
+            symmetric_hash: has(node, "symmetric-hash"),
+        };
     }
 
     fn vrf(&mut self, node: &DataNodeRef<'_>) -> VrfName {
@@ -180,6 +187,21 @@ impl<'s, 't> Reader<'_, 's, 't, '_> {
         let target = discard(node).map_or_else(|| self.hops(node, &key), StaticRoute::Discard);
         self.locations.insert(object, place);
         self.routes.insert(key, target);
+    }
+
+    fn table(&mut self, vrf: &VrfName, node: &DataNodeRef<'_>) {
+        let key = TableKey { vrf: vrf.clone(), file: value(node, "file").unwrap_or_default() };
+        let object = Object::Table(key.clone());
+        let mut gateways = Vec::new();
+        for text in children(node, "via").filter_map(|leaf| leaf.value_canonical()) {
+            let place = self.position_in(node, "via", Some(&text));
+            match crate::address::plain_gateway(&text) {
+                Ok(gateway) => gateways.push(gateway),
+                Err(reason) => self.report.add(place, format!("{object} via {text}"), reason),
+            }
+        }
+        self.locations.insert(object, self.position(node));
+        self.config.tables.insert(key, gateways);
     }
 
     fn hops(&mut self, node: &DataNodeRef<'_>, key: &RouteKey) -> StaticRoute {

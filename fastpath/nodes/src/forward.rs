@@ -60,7 +60,7 @@ impl Settled {
 }
 
 /// Routes that lead from VRF to VRF, one after the other, at most: a loop of them ends here.
-const VRFS_MAX: usize = 4;
+pub const VRFS_MAX: usize = 4;
 
 /// Follows what the longest-prefix match gave. `hash` is called only when there is a choice to make; it is told
 /// whether both directions of a flow must have the same one.

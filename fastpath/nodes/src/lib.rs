@@ -46,6 +46,7 @@ pub mod punt;
 mod run;
 
 pub use flow::Flow;
+pub use forward::VRFS_MAX;
 pub use graph::{Config, Graph};
 pub use icmp_error::limit::IcmpLimits;
 pub use punt::class::{PUNT_CLASSES, PuntClass, PuntRate, PuntRates};

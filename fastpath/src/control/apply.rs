@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use ze_fib::Target;
-use ze_fib::writer::{Error as FibError, NexthopSpec, RouteSource};
-use ze_packet::VrfId;
+use ze_fib::writer::{Error as FibError, NexthopSpec};
 use ze_proto::v1::{self, Reason, operation::Operation};
 
-use super::objects::{self, InterfaceObject, NexthopObject, Objects, Owned, OwnerId, TargetKey};
+use super::objects::{
+    self, InterfaceObject, NexthopKind, NexthopObject, Objects, Owned, OwnerId, TargetKey,
+};
 use super::parse::{self, Refused, refuse};
-use super::{Control, Stopping};
+use super::{Batch, Control, Stopping};
 
 /// Refusals of one operation, with the position of the route concerned.
 pub(super) type Refusals = Vec<(u32, Refused)>;
@@ -19,12 +19,21 @@ impl Control {
     /// Begins a stream of an owner; an older stream of the same owner is void from now on.
     ///
     /// # Errors
-    /// When the name is no owner's.
-    pub fn begin_stream(&mut self, owner: &str, snapshot: bool) -> Result<(OwnerId, u64), Refused> {
-        let id = self.objects.hello(owner, snapshot)?;
+    /// When the Hello is refused.
+    pub fn begin_stream(&mut self, hello: &v1::Hello) -> Result<(OwnerId, u64), Refused> {
+        let id = self.objects.hello_with(hello)?;
+        self.prefer(id, parse::preference(hello.preference)?)?;
         self.streams_begun += 1;
         self.streams.insert(id, self.streams_begun);
+        self.connected.insert(id);
         Ok((id, self.streams_begun))
+    }
+
+    /// A stream has ended. What it put stays.
+    pub fn end_stream(&mut self, owner: OwnerId, stream: u64) {
+        if self.stream_is_current(owner, stream) {
+            self.connected.remove(&owner);
+        }
     }
 
     /// Is this the owner's newest stream?
@@ -33,7 +42,12 @@ impl Control {
     }
 
     /// Applies operations in order. Returns how many were applied, and the refusals.
-    pub fn apply(&mut self, owner: OwnerId, operations: Vec<v1::Operation>) -> (u64, Vec<v1::Refusal>) {
+    pub fn apply(
+        &mut self,
+        owner: OwnerId,
+        operations: Vec<v1::Operation>,
+        batch: Batch,
+    ) -> (u64, Vec<v1::Refusal>) {
         let (mut applied, mut refusals) = (0, Vec::new());
         for (at, operation) in operations.into_iter().enumerate() {
             let refused = self.apply_one(owner, operation);
@@ -41,7 +55,20 @@ impl Control {
             refusals.extend(refused.into_iter().map(|(element, r)| r.into_proto(at as u32, element)));
         }
         self.settle();
+        self.programming.applied(owner, batch, applied, refusals.len() as u64);
         (applied, refusals)
+    }
+
+    /// An owner's preference is part of what its routes are filed under, so it changes only while there are none.
+    fn prefer(&mut self, owner: OwnerId, preference: u8) -> Result<(), Refused> {
+        let has_routes = self.programming.routes(owner) > 0;
+        let Some(there) = self.objects.owners.get_mut(usize::from(owner.0)) else { return Ok(()) };
+        if there.preference != preference && has_routes {
+            let text = format!("{} has routes of preference {}", there.name, there.preference);
+            return refuse(Reason::Conflict, "/owner", text);
+        }
+        there.preference = preference;
+        Ok(())
     }
 
     fn apply_one(&mut self, owner: OwnerId, operation: v1::Operation) -> Refusals {
@@ -52,6 +79,8 @@ impl Control {
         match operation {
             Operation::PutRoutes(routes) => self.put_routes(owner, routes),
             Operation::DeleteRoutes(routes) => self.delete_routes(owner, &routes),
+            Operation::PutPackedRoutes(packed) => self.put_packed(owner, &packed),
+            Operation::DeletePackedRoutes(packed) => self.delete_packed(owner, &packed),
             Operation::PutPort(port) => whole(self.put_port(owner, port)),
             Operation::DeletePort(name) => whole(self.delete_port(owner, &name)),
             Operation::PutVrf(vrf) => whole(self.put_vrf(owner, &vrf.name)),
@@ -107,9 +136,10 @@ impl Control {
 
     fn put_nexthop(&mut self, owner: OwnerId, message: &v1::Nexthop) -> Result<(), Refused> {
         let object = parse::nexthop(message)?;
-        self.objects.check_nexthop(message.key, &object)?;
+        self.objects.check_nexthop(owner, message.key, &object)?;
         let key = (owner, message.key);
-        let spec = self.nexthop_spec(&object);
+        let spec = self.nexthop_spec(&object.kind);
+        let backup = object.backup.and_then(|backup| self.ids.nexthops.get(&(owner, backup)).copied());
         let path = objects::nexthop_path(message.key);
         match self.ids.nexthops.get(&key) {
             Some(id) if self.fib.nexthop(*id) == Some(&spec) => {}
@@ -117,11 +147,14 @@ impl Control {
             None => {
                 let id = self.fib.create_nexthop(spec.clone()).map_err(|e| refused(&path, &e))?;
                 self.ids.nexthops.insert(key, id);
+                self.ids.target_keys.insert(Target::Nexthop(id), (owner, TargetKey::Nexthop(message.key)));
             }
         }
+        if let Some(id) = self.ids.nexthops.get(&key) {
+            self.fib.set_backup(*id, backup).map_err(|e| refused(&path, &e))?;
+        }
         let owned = self.objects.own(owner, object);
-        let uses = self.objects.nexthops.get(&key).map_or(0, |(_, uses)| *uses);
-        self.objects.nexthops.insert(key, (owned, uses));
+        self.objects.nexthops.insert(key, owned);
         if let NexthopSpec::Gateway(interface, address) = spec {
             self.want_neighbor(interface, address);
         }
@@ -130,49 +163,48 @@ impl Control {
 
     pub(super) fn delete_nexthop(&mut self, owner: OwnerId, key: u64) -> Result<(), Refused> {
         let path = objects::nexthop_path(key);
-        let Some((_, uses)) = self.objects.nexthops.get(&(owner, key)) else { return Ok(()) };
-        if *uses > 0 {
-            return refuse(Reason::InUse, path, format!("{uses} routes or groups still refer to it"));
-        }
-        if let Some(id) = self.ids.nexthops.remove(&(owner, key)) {
+        if let Some(id) = self.ids.nexthops.get(&(owner, key)).copied() {
             self.fib.remove_nexthop(id).map_err(|e| refused(&path, &e))?;
+            self.ids.target_keys.remove(&Target::Nexthop(id));
         }
+        self.ids.nexthops.remove(&(owner, key));
         self.objects.nexthops.remove(&(owner, key));
         Ok(())
     }
 
     /// What the tables hold for a nexthop as things stand. A gateway that nothing connected covers any more is
     /// unreachable until something does.
-    pub(super) fn nexthop_spec(&self, object: &NexthopObject) -> NexthopSpec {
+    pub(super) fn nexthop_spec(&self, kind: &NexthopKind) -> NexthopSpec {
         let interface = |name: &str| self.ids.interfaces.get(name).copied();
-        match object {
-            NexthopObject::Gateway { address, interface: Some(name), .. } => {
+        match kind {
+            NexthopKind::Gateway { address, interface: Some(name), .. } => {
                 interface(name).map_or(NexthopSpec::Unreachable, |id| NexthopSpec::Gateway(id, *address))
             }
-            NexthopObject::Gateway { address, interface: None, vrf } => {
+            NexthopKind::Gateway { address, interface: None, vrf } => {
                 let on = self.objects.connected(vrf, *address).and_then(interface);
                 on.map_or(NexthopSpec::Unreachable, |id| NexthopSpec::Gateway(id, *address))
             }
-            NexthopObject::Interface(name) => {
+            NexthopKind::Interface(name) => {
                 interface(name).map_or(NexthopSpec::Unreachable, NexthopSpec::Interface)
             }
-            NexthopObject::Blackhole => NexthopSpec::Blackhole,
-            NexthopObject::Unreachable => NexthopSpec::Unreachable,
-            NexthopObject::Prohibit => NexthopSpec::Prohibit,
+            NexthopKind::Vrf(name) => self.vrf_id(name).map_or(NexthopSpec::Unreachable, NexthopSpec::Vrf),
+            NexthopKind::Blackhole => NexthopSpec::Blackhole,
+            NexthopKind::Unreachable => NexthopSpec::Unreachable,
+            NexthopKind::Prohibit => NexthopSpec::Prohibit,
         }
     }
 
     /// Gateways without an interface of their own follow what is connected.
     pub(super) fn refresh_gateways(&mut self) {
         let floating =
-            |object: &NexthopObject| matches!(object, NexthopObject::Gateway { interface: None, .. });
+            |object: &NexthopObject| matches!(object.kind, NexthopKind::Gateway { interface: None, .. });
         let all: Vec<_> = self
             .objects
             .nexthops
             .iter()
-            .filter(|(_, (owned, _))| floating(&owned.value))
-            .filter_map(|(key, (owned, _))| {
-                Some((*self.ids.nexthops.get(key)?, self.nexthop_spec(&owned.value)))
+            .filter(|(_, owned)| floating(&owned.value))
+            .filter_map(|(key, owned)| {
+                Some((*self.ids.nexthops.get(key)?, self.nexthop_spec(&owned.value.kind)))
             })
             .collect();
         for (id, spec) in all {
@@ -188,142 +220,36 @@ impl Control {
     }
 
     fn put_group(&mut self, owner: OwnerId, message: &v1::NexthopGroup) -> Result<(), Refused> {
-        let members = parse::members(message)?;
-        self.objects.check_group(owner, message.key, &members)?;
+        let object = parse::group(message)?;
+        self.objects.check_group(owner, message.key, &object.members)?;
         let key = (owner, message.key);
         let path = objects::group_path(message.key);
         let known =
             |(nexthop, weight): &(u64, u8)| Some((*self.ids.nexthops.get(&(owner, *nexthop))?, *weight));
-        let in_tables: Vec<_> = members.iter().filter_map(known).collect();
+        let members: Vec<_> = object.members.iter().filter_map(known).collect();
+        let refuse = |e| refused(&path, &e);
         match self.ids.groups.get(&key) {
-            Some(id) => self.fib.replace_group(*id, &in_tables).map_err(|e| refused(&path, &e))?,
+            Some(id) => self.fib.replace_group_with(*id, &members, object.options).map_err(refuse)?,
             None => {
-                let id = self.fib.create_group(&in_tables).map_err(|e| refused(&path, &e))?;
+                let id = self.fib.create_group_with(&members, object.options).map_err(refuse)?;
                 self.ids.groups.insert(key, id);
+                self.ids.target_keys.insert(Target::Group(id), (owner, TargetKey::Group(message.key)));
             }
         }
-        for (nexthop, _) in &members {
-            self.use_nexthop(owner, *nexthop, 1);
-        }
-        let owned = self.objects.own(owner, members);
-        let uses = self.objects.groups.get(&key).map_or(0, |(_, uses)| *uses);
-        if let Some((old, _)) = self.objects.groups.insert(key, (owned, uses)) {
-            for (nexthop, _) in old.value {
-                self.use_nexthop(owner, nexthop, -1);
-            }
-        }
+        let owned = self.objects.own(owner, object);
+        self.objects.groups.insert(key, owned);
         Ok(())
     }
 
     pub(super) fn delete_group(&mut self, owner: OwnerId, key: u64) -> Result<(), Refused> {
-        let Some((_, uses)) = self.objects.groups.get(&(owner, key)) else { return Ok(()) };
-        if *uses > 0 {
-            let message = format!("{uses} routes still refer to it");
-            return refuse(Reason::InUse, objects::group_path(key), message);
+        let path = objects::group_path(key);
+        if let Some(id) = self.ids.groups.get(&(owner, key)).copied() {
+            self.fib.remove_group(id).map_err(|e| refused(&path, &e))?;
+            self.ids.target_keys.remove(&Target::Group(id));
         }
-        if let Some(id) = self.ids.groups.remove(&(owner, key)) {
-            self.fib.remove_group(id);
-        }
-        if let Some((old, _)) = self.objects.groups.remove(&(owner, key)) {
-            for (nexthop, _) in old.value {
-                self.use_nexthop(owner, nexthop, -1);
-            }
-        }
+        self.ids.groups.remove(&(owner, key));
+        self.objects.groups.remove(&(owner, key));
         Ok(())
-    }
-
-    fn use_nexthop(&mut self, owner: OwnerId, key: u64, by: i64) {
-        if let Some((_, uses)) = self.objects.nexthops.get_mut(&(owner, key)) {
-            *uses = uses.saturating_add_signed(by);
-        }
-    }
-
-    fn use_target(&mut self, owner: OwnerId, target: TargetKey, by: i64) {
-        match target {
-            TargetKey::Nexthop(key) => self.use_nexthop(owner, key, by),
-            TargetKey::Group(key) => {
-                if let Some((_, uses)) = self.objects.groups.get_mut(&(owner, key)) {
-                    *uses = uses.saturating_add_signed(by);
-                }
-            }
-        }
-    }
-
-    // ---- routes --------------------------------------------------------------------------------------------
-
-    fn put_routes(&mut self, owner: OwnerId, message: v1::Routes) -> Refusals {
-        let (vrf, id) = match self.route_vrf(&message.vrf) {
-            Ok(found) => found,
-            Err(refused) => return vec![(0, refused)],
-        };
-        let mut refusals = Vec::new();
-        for (at, route) in message.routes.into_iter().enumerate() {
-            if let Err(refused) = self.put_route(owner, &vrf, id, route) {
-                refusals.push((at as u32, refused));
-            }
-        }
-        refusals
-    }
-
-    fn put_route(&mut self, owner: OwnerId, vrf: &str, id: VrfId, route: v1::Route) -> Result<(), Refused> {
-        let prefix = parse::prefix(vrf, &route.prefix, route.prefix_len)?;
-        let target = parse::target(vrf, prefix, route.target)?;
-        self.objects.check_route(owner, vrf, prefix, target)?;
-        let in_tables = match target {
-            TargetKey::Nexthop(key) => self.ids.nexthops.get(&(owner, key)).copied().map(Target::Nexthop),
-            TargetKey::Group(key) => self.ids.groups.get(&(owner, key)).copied().map(Target::Group),
-        };
-        let Some(in_tables) = in_tables else {
-            let text = "its nexthop is not in the tables";
-            return refuse(Reason::UnknownReference, objects::route_path(vrf, prefix), text);
-        };
-        let source = RouteSource::Owner(owner.0);
-        self.fib
-            .put_route(id, prefix, source, in_tables)
-            .map_err(|e| refused(&objects::route_path(vrf, prefix), &e))?;
-        let generation = self.objects.generation(owner);
-        let object = objects::RouteObject { generation, target };
-        let of_owner = self.objects.routes.entry(owner).or_default();
-        let old = of_owner.insert((vrf.to_owned(), prefix), object);
-        if old.map(|old| old.target) != Some(target) {
-            self.use_target(owner, target, 1);
-            if let Some(old) = old {
-                self.use_target(owner, old.target, -1);
-            }
-        }
-        Ok(())
-    }
-
-    fn delete_routes(&mut self, owner: OwnerId, message: &v1::Routes) -> Refusals {
-        let (vrf, id) = match self.route_vrf(&message.vrf) {
-            Ok(found) => found,
-            Err(refused) => return vec![(0, refused)],
-        };
-        let mut refusals = Vec::new();
-        for (at, route) in message.routes.iter().enumerate() {
-            match parse::prefix(&vrf, &route.prefix, route.prefix_len) {
-                Ok(prefix) => self.delete_route(owner, &vrf, id, prefix),
-                Err(refused) => refusals.push((at as u32, refused)),
-            }
-        }
-        refusals
-    }
-
-    pub(super) fn delete_route(&mut self, owner: OwnerId, vrf: &str, id: VrfId, prefix: IpNet) {
-        let of_owner = self.objects.routes.entry(owner).or_default();
-        if let Some(old) = of_owner.remove(&(vrf.to_owned(), prefix)) {
-            self.use_target(owner, old.target, -1);
-            self.fib.remove_route(id, prefix, RouteSource::Owner(owner.0));
-        }
-    }
-
-    fn route_vrf(&self, name: &str) -> Result<(String, VrfId), Refused> {
-        let name = parse::vrf_name(name)?;
-        let path = objects::vrf_path(&name);
-        match self.vrf_id(&name) {
-            Some(id) => Ok((name, id)),
-            None => refuse(Reason::UnknownReference, path, format!("there is no VRF '{name}'")),
-        }
     }
 
     // ---- static neighbours ---------------------------------------------------------------------------------
@@ -387,7 +313,10 @@ fn verify_one(draft: &mut Objects, owner: OwnerId, operation: &v1::Operation) ->
         return vec![(0, no_operation())];
     };
     if let Operation::PutRoutes(routes) = operation {
-        return verify_routes(draft, owner, routes);
+        return super::routes::verify_routes(draft, owner, routes);
+    }
+    if let Operation::PutPackedRoutes(packed) = operation {
+        return super::routes::verify_packed(draft, owner, packed);
     }
     let result = match operation {
         Operation::PutPort(port) => draft.check_port(owner, port).map(|()| {
@@ -408,15 +337,15 @@ fn verify_one(draft: &mut Objects, owner: OwnerId, operation: &v1::Operation) ->
         }),
         Operation::PutAddress(message) => verify_address(draft, owner, message),
         Operation::PutNexthop(message) => parse::nexthop(message).and_then(|object| {
-            draft.check_nexthop(message.key, &object)?;
+            draft.check_nexthop(owner, message.key, &object)?;
             let owned = draft.own(owner, object);
-            draft.nexthops.insert((owner, message.key), (owned, 0));
+            draft.nexthops.insert((owner, message.key), owned);
             Ok(())
         }),
-        Operation::PutNexthopGroup(message) => parse::members(message).and_then(|members| {
-            draft.check_group(owner, message.key, &members)?;
-            let owned = draft.own(owner, members);
-            draft.groups.insert((owner, message.key), (owned, 0));
+        Operation::PutNexthopGroup(message) => parse::group(message).and_then(|object| {
+            draft.check_group(owner, message.key, &object.members)?;
+            let owned = draft.own(owner, object);
+            draft.groups.insert((owner, message.key), owned);
             Ok(())
         }),
         Operation::PutNeighbor(message) => {
@@ -426,7 +355,7 @@ fn verify_one(draft: &mut Objects, owner: OwnerId, operation: &v1::Operation) ->
                 draft.check_neighbor(owner, &message.interface, address)
             })
         }
-        Operation::PutRoutes(_) | Operation::PutSystem(_) => Ok(()),
+        Operation::PutRoutes(_) | Operation::PutPackedRoutes(_) | Operation::PutSystem(_) => Ok(()),
         // A verification states what shall be; there is nothing to delete.
         Operation::DeletePort(_)
         | Operation::DeleteVrf(_)
@@ -435,6 +364,7 @@ fn verify_one(draft: &mut Objects, owner: OwnerId, operation: &v1::Operation) ->
         | Operation::DeleteNexthop(_)
         | Operation::DeleteNexthopGroup(_)
         | Operation::DeleteRoutes(_)
+        | Operation::DeletePackedRoutes(_)
         | Operation::DeleteNeighbor(_) => {
             refuse(Reason::Malformed, "/", "a verification takes what shall be, not what shall go")
         }
@@ -449,23 +379,6 @@ fn verify_address(draft: &mut Objects, owner: OwnerId, message: &v1::Address) ->
     let owned = draft.own(owner, len);
     draft.addresses.insert((message.interface.clone(), address), owned);
     Ok(())
-}
-
-fn verify_routes(draft: &Objects, owner: OwnerId, message: &v1::Routes) -> Refusals {
-    let vrf = parse::vrf_name(&message.vrf).and_then(|vrf| {
-        draft.check_vrf_exists(&objects::vrf_path(&vrf), &vrf)?;
-        Ok(vrf)
-    });
-    let vrf = match vrf {
-        Ok(vrf) => vrf,
-        Err(refused) => return vec![(0, refused)],
-    };
-    let check = |route: &v1::Route| {
-        let prefix = parse::prefix(&vrf, &route.prefix, route.prefix_len)?;
-        draft.check_route(owner, &vrf, prefix, parse::target(&vrf, prefix, route.target)?)
-    };
-    let refusal = |(at, route)| Some((at as u32, check(route).err()?));
-    message.routes.iter().enumerate().filter_map(refusal).collect()
 }
 
 /// A table's refusal, as the API reports it.

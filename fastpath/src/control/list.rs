@@ -6,12 +6,16 @@ use std::time::Instant;
 use ipnet::IpNet;
 use ze_fib::Target;
 use ze_fib::writer::{NexthopSpec, RouteSource};
+use ze_nodes::Flow;
 use ze_packet::{MacAddr, NexthopId, VrfId};
 use ze_proto::{address, v1};
 use ze_punt::neighbor::{Neighbor, State};
 
-use super::objects::{Owned, OwnerId};
+use super::objects::Owned;
 use super::{Control, DEFAULT_VRF};
+
+/// How many routes that lead from VRF to VRF a packet follows.
+const VRFS_MAX: usize = ze_nodes::VRFS_MAX;
 
 impl Control {
     /// The daemon itself.
@@ -101,6 +105,7 @@ impl Control {
                 routes4,
                 routes6,
                 lookup_bytes: self.fib.vrf_memory(id).lookup_bytes,
+                writer_bytes: self.fib.vrf_memory(id).writer_bytes,
                 namespace: if name == DEFAULT_VRF { base.clone() } else { format!("{base}-{name}") },
             })
         };
@@ -132,15 +137,45 @@ impl Control {
         Ok(out)
     }
 
-    /// The route that a destination takes.
+    /// The route that a destination takes; for a flow, the nexthop too.
     ///
     /// # Errors
     /// When there is no such VRF.
-    pub fn lookup_route(&self, vrf: &str, address: IpAddr) -> Result<Option<v1::RouteEntry>, String> {
+    pub fn lookup_route(
+        &self,
+        vrf: &str,
+        address: IpAddr,
+        flow: Option<Flow>,
+    ) -> Result<v1::LookupRouteReply, String> {
         let vrf = if vrf.is_empty() { DEFAULT_VRF } else { vrf };
-        let id = self.vrf_id(vrf).ok_or_else(|| format!("there is no VRF '{vrf}'"))?;
-        let found = self.fib.longest_match(id, address);
-        Ok(found.map(|(prefix, source, target)| self.route_entry(id, prefix, source, target, true)))
+        let mut id = self.vrf_id(vrf).ok_or_else(|| format!("there is no VRF '{vrf}'"))?;
+        let mut reply = v1::LookupRouteReply::default();
+        // As often as workers follow routes from VRF to VRF.
+        for _ in 0..=VRFS_MAX {
+            let Some((prefix, source, target)) = self.fib.longest_match(id, address) else { break };
+            let entry = self.route_entry(id, prefix, source, target, true);
+            match reply.route {
+                None => reply.route = Some(entry),
+                Some(_) => reply.further.push(entry),
+            }
+            let chosen = self.choose(target, flow, &mut reply);
+            reply.chosen = chosen.map_or(0, |id| id.0);
+            match chosen.and_then(|id| self.fib.nexthop(id)) {
+                Some(NexthopSpec::Vrf(next)) => id = *next,
+                Some(_) | None => break,
+            }
+        }
+        Ok(reply)
+    }
+
+    fn choose(&self, target: Target, flow: Option<Flow>, reply: &mut v1::LookupRouteReply) -> Option<NexthopId> {
+        let group = match target {
+            Target::Nexthop(id) => return Some(id),
+            Target::Group(group) => group,
+        };
+        let options = self.fib.group_options(group)?;
+        reply.flow_hash = flow?.hash(self.facts.hash_seed, options.symmetric);
+        self.fib.choose(target, reply.flow_hash)
     }
 
     fn route_entry(
@@ -151,18 +186,22 @@ impl Control {
         target: Target,
         active: bool,
     ) -> v1::RouteEntry {
-        let owner = match source {
-            RouteSource::Local => "local",
-            RouteSource::Connected => "connected",
-            RouteSource::Neighbor => "neighbor",
-            RouteSource::Owner(number) => self.objects.owner_name(OwnerId(number)),
+        let group = match target {
+            Target::Nexthop(_) => None,
+            Target::Group(id) => self.fib.group_options(id).map(|options| v1::GroupState {
+                key: self.key_of(target),
+                buckets: self.fib.bucket_count(id) as u32,
+                resilient: options.resilient,
+                symmetric: options.symmetric,
+            }),
         };
         let members = self.fib.members(target);
         v1::RouteEntry {
             vrf: self.vrf_name(vrf).into(),
             prefix: address::to_bytes(prefix.addr()),
             prefix_len: u32::from(prefix.prefix_len()),
-            owner: owner.into(),
+            owner: self.source_name(source).into(),
+            group,
             nexthops: members.iter().map(|(id, weight)| self.nexthop_state(*id, *weight)).collect(),
             active,
         }
@@ -173,10 +212,15 @@ impl Control {
             weight: u32::from(weight),
             traffic: Some(self.nexthop_traffic(id)),
             index: id.0,
+            key: self.key_of(Target::Nexthop(id)),
             ..v1::NexthopState::default()
         };
+        if let Some((backup, in_force)) = self.fib.backup(id) {
+            (state.backup, state.backup_in_force) = (backup.0, in_force);
+        }
         let Some(spec) = self.fib.nexthop(id) else { return state };
         state.interface = spec.interface().map_or_else(String::new, |i| self.interface_name(i).to_owned());
+        state.mtu = spec.interface().and_then(|i| self.fib.interface(i)).map_or(0, |spec| spec.mtu.into());
         state.kind = match spec {
             NexthopSpec::Gateway(_, gateway) => {
                 state.gateway = address::to_bytes(*gateway);
@@ -187,6 +231,10 @@ impl Control {
             NexthopSpec::Interface(_) => "glean",
             NexthopSpec::Local(_) => "local",
             NexthopSpec::SubnetBroadcast(_) => "broadcast",
+            NexthopSpec::Vrf(vrf) => {
+                state.vrf = self.vrf_name(*vrf).to_owned();
+                "vrf"
+            }
             NexthopSpec::Blackhole => "blackhole",
             NexthopSpec::Unreachable => "unreachable",
             NexthopSpec::Prohibit => "prohibit",

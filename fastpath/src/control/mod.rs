@@ -14,13 +14,16 @@ pub mod parse;
 pub mod paths;
 
 mod apply;
+mod audit;
 mod interfaces;
 mod kernel_forwarding;
 mod links;
 mod list;
 mod neighbors;
 mod ports;
+mod programming;
 mod representors;
+mod routes;
 mod run;
 mod stats;
 mod sweep;
@@ -34,6 +37,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
+use ze_fib::Target;
 use ze_fib::writer::Fib;
 use ze_packet::{GroupId, InterfaceId, NexthopId, PortId, VrfId};
 use ze_proto::v1;
@@ -42,7 +46,8 @@ use ze_worker::WorkerHandle;
 
 pub use apply::verify;
 pub use links::{Link, LinkEvent};
-use objects::{DEFAULT_VRF, Objects, OwnerId};
+use objects::{DEFAULT_VRF, Objects, OwnerId, TargetKey};
+pub use programming::Batch;
 pub use run::{Ended, Parts, Ready};
 pub use trace::{Error as TraceError, PACKETS_MAX};
 
@@ -99,6 +104,8 @@ pub struct Facts {
     pub punt_namespace: String,
     /// What workers do when idle.
     pub idle: ze_worker::IdleMode,
+    /// Decides which flow takes which member of a nexthop group.
+    pub hash_seed: u64,
     /// Things an operator should know of.
     pub warnings: Vec<String>,
 }
@@ -111,6 +118,8 @@ struct Ids {
     interfaces: HashMap<String, InterfaceId>,
     nexthops: HashMap<(OwnerId, u64), NexthopId>,
     groups: HashMap<(OwnerId, u64), GroupId>,
+    /// Whose each target is, and under which key.
+    target_keys: HashMap<Target, (OwnerId, TargetKey)>,
 }
 
 /// All state of the daemon that is not a worker's. Lives on the control thread.
@@ -120,6 +129,7 @@ pub struct Control {
     fib: Fib,
     objects: Objects,
     ids: Ids,
+    programming: programming::Programming,
     neighbors: Engine,
     neighbor_glue: neighbors::Glue,
     workers: Vec<WorkerHandle>,
@@ -133,6 +143,8 @@ pub struct Control {
     /// The stream that programs for each owner, by number, so that a new one ends the old one.
     streams: HashMap<OwnerId, u64>,
     streams_begun: u64,
+    /// Owners whose stream has not ended.
+    connected: std::collections::BTreeSet<OwnerId>,
     fail_open: bool,
 }
 

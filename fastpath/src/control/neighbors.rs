@@ -87,6 +87,10 @@ impl Control {
             carried.insert(nexthop, total);
         }
         self.neighbor_glue.carried = carried;
+        // Their packets take the backup, so none of them asks.
+        for (interface, address) in self.fib.unresolved_with_backup() {
+            self.want_neighbor(interface, address);
+        }
         self.settle();
     }
 

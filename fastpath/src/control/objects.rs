@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use ze_fib::writer::GROUP_MEMBERS_MAX;
+use ze_fib::GroupOptions;
+use ze_fib::writer::{GROUP_MEMBERS_MAX, RouteSource};
 use ze_packet::MacAddr;
 use ze_proto::v1::{self, Reason};
 
 use super::parse::{self, Refused, refuse};
 pub use super::paths::*;
+pub use ze_proto::packed::TargetKey;
 
 /// A client of the API, by number; names are in [`Objects::owners`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +59,16 @@ pub struct InterfaceObject {
 
 /// A nexthop as its owner wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NexthopObject {
+pub struct NexthopObject {
+    /// What it does.
+    pub kind: NexthopKind,
+    /// The owner's key of its backup.
+    pub backup: Option<u64>,
+}
+
+/// What a nexthop does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NexthopKind {
     /// A gateway, by an interface or by what is connected in a VRF.
     Gateway {
         /// Its address.
@@ -69,6 +80,8 @@ pub enum NexthopObject {
     },
     /// The interface itself.
     Interface(String),
+    /// The destination is looked up again in this VRF.
+    Vrf(String),
     /// Drop silently.
     Blackhole,
     /// Drop and say so.
@@ -77,25 +90,13 @@ pub enum NexthopObject {
     Prohibit,
 }
 
-/// The members of a group: the owner's key of a nexthop, and its weight.
-pub type Members = Vec<(u64, u8)>;
-
-/// What a route leads to, by the owner's keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TargetKey {
-    /// A nexthop.
-    Nexthop(u64),
-    /// A group.
-    Group(u64),
-}
-
-/// A route of one owner.
-#[derive(Clone, Copy, Debug)]
-pub struct RouteObject {
-    /// The owner's generation when it was last put.
-    pub generation: u64,
-    /// Where it leads.
-    pub target: TargetKey,
+/// A nexthop group as its owner wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupObject {
+    /// The owner's key of each nexthop, and its weight.
+    pub members: Vec<(u64, u8)>,
+    /// How it chooses.
+    pub options: GroupOptions,
 }
 
 /// An owner of objects.
@@ -105,6 +106,10 @@ pub struct Owner {
     pub name: String,
     /// Counts its snapshots.
     pub generation: u64,
+    /// Its own count of them, if it keeps one.
+    pub told_generation: u64,
+    /// Of its routes, among other owners' for the same prefix: the lesser is in force.
+    pub preference: u8,
 }
 
 /// Everything that clients have put.
@@ -120,12 +125,10 @@ pub struct Objects {
     pub interfaces: BTreeMap<String, Owned<InterfaceObject>>,
     /// Addresses by interface and address, with their prefix lengths.
     pub addresses: BTreeMap<(String, IpAddr), Owned<u8>>,
-    /// Nexthops by owner and key, and how many routes and groups lead to each.
-    pub nexthops: HashMap<(OwnerId, u64), (Owned<NexthopObject>, u64)>,
-    /// Groups by owner and key, and how many routes lead to each.
-    pub groups: HashMap<(OwnerId, u64), (Owned<Members>, u64)>,
-    /// Routes by owner, VRF name and prefix.
-    pub routes: HashMap<OwnerId, HashMap<(String, IpNet), RouteObject>>,
+    /// Nexthops by owner and key.
+    pub nexthops: HashMap<(OwnerId, u64), Owned<NexthopObject>>,
+    /// Groups by owner and key. Routes are in the tables' own books: there are too many for two.
+    pub groups: HashMap<(OwnerId, u64), Owned<GroupObject>>,
     /// Static neighbours.
     pub neighbors: BTreeMap<(String, IpAddr), Owned<MacAddr>>,
 }
@@ -139,24 +142,61 @@ impl Objects {
     /// # Errors
     /// When the name is none, or there are too many owners.
     pub fn hello(&mut self, name: &str, snapshot: bool) -> Result<OwnerId, Refused> {
+        self.hello_with(&v1::Hello { owner: name.to_owned(), snapshot, ..v1::Hello::default() })
+    }
+
+    /// The same with all that a Hello says.
+    ///
+    /// # Errors
+    /// As for [`Objects::hello`], or when the Hello is older than one that has come, or has no preference.
+    pub fn hello_with(&mut self, hello: &v1::Hello) -> Result<OwnerId, Refused> {
+        let name = hello.owner.as_str();
         parse::owner_name(name)?;
+        let preference = parse::preference(hello.preference)?;
         let at = match self.owners.iter().position(|owner| owner.name == name) {
             Some(at) => at,
             None if self.owners.len() == OWNERS_MAX => {
                 return refuse(Reason::Limit, "/owner", format!("{OWNERS_MAX} owners are the limit"));
             }
             None => {
-                self.owners.push(Owner { name: name.to_owned(), generation: 0 });
+                self.owners.push(Owner {
+                    name: name.to_owned(),
+                    generation: 0,
+                    told_generation: 0,
+                    preference,
+                });
                 self.owners.len() - 1
             }
         };
-        self.owners[at].generation += u64::from(snapshot);
+        let owner = &mut self.owners[at];
+        if hello.generation != 0 && hello.generation < owner.told_generation {
+            let (came, there) = (hello.generation, owner.told_generation);
+            let text = format!("generation {came} of {name} is out of order: {there} has begun");
+            return refuse(Reason::Conflict, "/owner", text);
+        }
+        owner.told_generation = owner.told_generation.max(hello.generation);
+        owner.generation += u64::from(hello.snapshot);
         Ok(OwnerId(at as u16))
     }
 
     /// An owner's name.
     pub fn owner_name(&self, id: OwnerId) -> &str {
         self.owners.get(usize::from(id.0)).map_or("?", |owner| &owner.name)
+    }
+
+    /// The rank of its routes among those of all sources.
+    pub fn source(&self, id: OwnerId) -> RouteSource {
+        let preference = self.owners.get(usize::from(id.0)).map_or(u8::MAX, |owner| owner.preference);
+        // OWNERS_MAX fits 8 bits.
+        RouteSource::Owner(u16::from(preference) << 8 | (id.0 & 0xff))
+    }
+
+    /// The owner of routes from a source.
+    pub const fn owner_of(source: RouteSource) -> Option<OwnerId> {
+        match source {
+            RouteSource::Owner(rank) => Some(OwnerId(rank & 0xff)),
+            RouteSource::Local | RouteSource::Connected | RouteSource::Neighbor => None,
+        }
     }
 
     /// The generation that objects of this owner are put in now.
@@ -174,7 +214,6 @@ impl Objects {
             addresses: self.addresses.clone(),
             nexthops: self.nexthops.clone(),
             groups: self.groups.clone(),
-            routes: HashMap::new(),
             neighbors: self.neighbors.clone(),
         };
         rest.ports.retain(|_, o| o.owner != owner);
@@ -279,14 +318,24 @@ impl Objects {
     ///
     /// # Errors
     /// Says why not.
-    pub fn check_nexthop(&self, key: u64, object: &NexthopObject) -> Result<(), Refused> {
+    pub fn check_nexthop(&self, owner: OwnerId, key: u64, object: &NexthopObject) -> Result<(), Refused> {
         let path = nexthop_path(key);
-        match object {
-            NexthopObject::Gateway { address, interface: Some(name), .. } => {
+        match object.backup {
+            Some(backup) if backup == key => {
+                return refuse(Reason::Conflict, path + "/backup", "a nexthop can not be its own backup");
+            }
+            Some(backup) if !self.nexthops.contains_key(&(owner, backup)) => {
+                let text = format!("there is no nexthop {backup}");
+                return refuse(Reason::UnknownReference, path + "/backup", text);
+            }
+            Some(_) | None => {}
+        }
+        match &object.kind {
+            NexthopKind::Gateway { address, interface: Some(name), .. } => {
                 parse::gateway(&path, *address)?;
                 self.check_interface_exists(&path, name)
             }
-            NexthopObject::Gateway { address, interface: None, vrf } => {
+            NexthopKind::Gateway { address, interface: None, vrf } => {
                 parse::gateway(&path, *address)?;
                 self.check_vrf_exists(&path, vrf)?;
                 if self.connected(vrf, *address).is_none() {
@@ -295,8 +344,9 @@ impl Objects {
                 }
                 Ok(())
             }
-            NexthopObject::Interface(name) => self.check_interface_exists(&path, name),
-            NexthopObject::Blackhole | NexthopObject::Unreachable | NexthopObject::Prohibit => Ok(()),
+            NexthopKind::Interface(name) => self.check_interface_exists(&path, name),
+            NexthopKind::Vrf(name) => self.check_vrf_exists(&path, name),
+            NexthopKind::Blackhole | NexthopKind::Unreachable | NexthopKind::Prohibit => Ok(()),
         }
     }
 
@@ -405,8 +455,9 @@ impl Objects {
         if let Some((interface, _)) = self.interfaces.iter().find(|(_, o)| o.value.vrf == name) {
             return in_use(vrf_path(name), format!("interface {interface}"));
         }
-        match self.routes.values().flat_map(|all| all.keys()).find(|(vrf, _)| vrf == name) {
-            Some((_, prefix)) => in_use(vrf_path(name), format!("route {prefix}")),
+        let leads_there = |o: &Owned<NexthopObject>| matches!(&o.value.kind, NexthopKind::Vrf(vrf) if vrf == name);
+        match self.nexthops.iter().find(|(_, o)| leads_there(o)) {
+            Some(((_, key), _)) => in_use(vrf_path(name), format!("nexthop {key}")),
             None => Ok(()),
         }
     }
@@ -416,12 +467,12 @@ impl Objects {
     /// # Errors
     /// Names what still refers to it.
     pub fn check_delete_interface(&self, name: &str) -> Result<(), Refused> {
-        let by = |nexthop: &NexthopObject| match nexthop {
-            NexthopObject::Gateway { interface, .. } => interface.as_deref() == Some(name),
-            NexthopObject::Interface(interface) => interface == name,
-            NexthopObject::Blackhole | NexthopObject::Unreachable | NexthopObject::Prohibit => false,
+        let by = |nexthop: &NexthopKind| match nexthop {
+            NexthopKind::Gateway { interface, .. } => interface.as_deref() == Some(name),
+            NexthopKind::Interface(interface) => interface == name,
+            NexthopKind::Vrf(_) | NexthopKind::Blackhole | NexthopKind::Unreachable | NexthopKind::Prohibit => false,
         };
-        if let Some(((_, key), _)) = self.nexthops.iter().find(|(_, (o, _))| by(&o.value)) {
+        if let Some(((_, key), _)) = self.nexthops.iter().find(|(_, o)| by(&o.value.kind)) {
             return in_use(interface_path(name), format!("nexthop {key}"));
         }
         if let Some((_, address)) = self.addresses.keys().find(|(interface, _)| interface == name) {

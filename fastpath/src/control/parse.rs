@@ -6,7 +6,11 @@ use ipnet::IpNet;
 use ze_packet::MacAddr;
 use ze_proto::v1::{self, Reason};
 
-use super::objects::{self, DEFAULT_VRF, InterfaceObject, MTU_MAX, MTU_MIN, NexthopObject, TargetKey};
+use ze_fib::GroupOptions;
+
+use super::objects::{
+    self, DEFAULT_VRF, GroupObject, InterfaceObject, MTU_MAX, MTU_MIN, NexthopKind, NexthopObject, TargetKey,
+};
 
 /// Why an operation was refused: path, reason, sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -191,14 +195,37 @@ pub fn gateway(path: &str, address: IpAddr) -> Result<(), Refused> {
 /// # Errors
 /// When host bits are set, or it is no prefix at all.
 pub fn prefix(vrf: &str, bytes: &[u8], prefix_len: u32) -> Result<IpNet, Refused> {
-    let path = format!("{}/route", objects::vrf_path(vrf));
-    let (address, len) = address_and_len(&path, bytes, prefix_len)?;
-    let net = IpNet::new(address, len).or_else(|e| refuse(Reason::Malformed, &path, e.to_string()))?;
-    if net.trunc() != net {
-        let text = format!("{net} has host bits set; the prefix is {}", net.trunc());
-        return refuse(Reason::Malformed, objects::route_path(vrf, net), text);
+    let path = || format!("{}/route", objects::vrf_path(vrf));
+    let Ok(address) = ze_proto::address::from_bytes(bytes) else { return Err(address(&path(), bytes).unwrap_err()) };
+    let Some(net) = u8::try_from(prefix_len).ok().and_then(|len| IpNet::new(address, len).ok()) else {
+        return Err(address_and_len(&path(), bytes, prefix_len).unwrap_err());
+    };
+    no_host_bits(vrf, net)
+}
+
+/// The same prefix, if no host bits are set.
+///
+/// # Errors
+/// When some are.
+pub fn no_host_bits(vrf: &str, net: IpNet) -> Result<IpNet, Refused> {
+    if net.trunc() == net {
+        return Ok(net);
     }
-    Ok(net)
+    let text = format!("{net} has host bits set; the prefix is {}", net.trunc());
+    refuse(Reason::Malformed, objects::route_path(vrf, net), text)
+}
+
+/// The preference of an owner's routes.
+///
+/// # Errors
+/// When it is beyond 255.
+pub fn preference(told: u32) -> Result<u8, Refused> {
+    const USUAL: u8 = 100;
+    match u8::try_from(told) {
+        Ok(0) => Ok(USUAL),
+        Ok(preference) => Ok(preference),
+        Err(_) => refuse(Reason::Malformed, "/owner", format!("a preference of {told}; 1 to 255 are right")),
+    }
 }
 
 /// A route's target.
@@ -222,41 +249,44 @@ pub fn target(vrf: &str, prefix: IpNet, target: Option<v1::route::Target>) -> Re
 pub fn nexthop(message: &v1::Nexthop) -> Result<NexthopObject, Refused> {
     use v1::nexthop::Kind;
     let path = objects::nexthop_path(message.key);
-    Ok(match &message.kind {
+    let kind = match &message.kind {
         None => return refuse(Reason::Malformed, path, "a nexthop needs a kind"),
-        Some(Kind::Gateway(gateway)) => NexthopObject::Gateway {
+        Some(Kind::Gateway(gateway)) => NexthopKind::Gateway {
             address: address(&path, &gateway.address)?,
             interface: (!gateway.interface.is_empty()).then(|| gateway.interface.clone()),
             vrf: vrf_name(&gateway.vrf)?,
         },
-        Some(Kind::Interface(name)) => NexthopObject::Interface(name.clone()),
-        Some(Kind::Blackhole(_)) => NexthopObject::Blackhole,
-        Some(Kind::Unreachable(_)) => NexthopObject::Unreachable,
-        Some(Kind::Prohibit(_)) => NexthopObject::Prohibit,
-    })
+        Some(Kind::Interface(name)) => NexthopKind::Interface(name.clone()),
+        Some(Kind::Blackhole(_)) => NexthopKind::Blackhole,
+        Some(Kind::Unreachable(_)) => NexthopKind::Unreachable,
+        Some(Kind::Prohibit(_)) => NexthopKind::Prohibit,
+        Some(Kind::LookupVrf(name)) => NexthopKind::Vrf(vrf_name(name)?),
+    };
+    Ok(NexthopObject { kind, backup: message.backup })
 }
 
-/// A group's members.
+/// A group.
 ///
 /// # Errors
-/// When a weight is too large, or a member stands twice.
-pub fn members(message: &v1::NexthopGroup) -> Result<Vec<(u64, u8)>, Refused> {
+/// When a weight is 0 or too large, or a member stands twice.
+pub fn group(message: &v1::NexthopGroup) -> Result<GroupObject, Refused> {
     let path = || objects::group_path(message.key);
     let mut out: Vec<(u64, u8)> = Vec::with_capacity(message.members.len());
     for member in &message.members {
-        let Ok(weight) = u8::try_from(member.weight) else {
+        let Some(weight) = u8::try_from(member.weight).ok().filter(|weight| *weight > 0) else {
             return refuse(
                 Reason::Malformed,
                 path(),
-                format!("a weight of {}; 1 to 255 are right", member.weight),
+                format!("nexthop {} has a weight of {}; 1 to 255 are right", member.nexthop, member.weight),
             );
         };
         if out.iter().any(|(key, _)| *key == member.nexthop) {
             return refuse(Reason::Malformed, path(), format!("nexthop {} stands twice", member.nexthop));
         }
-        out.push((member.nexthop, weight.max(1)));
+        out.push((member.nexthop, weight));
     }
-    Ok(out)
+    let options = GroupOptions { resilient: message.resilient, symmetric: message.symmetric };
+    Ok(GroupObject { members: out, options })
 }
 
 /// A unicast Ethernet address of 6 bytes.

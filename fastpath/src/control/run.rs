@@ -90,6 +90,7 @@ impl Ready {
             fib: parts.fib,
             objects: Objects::default(),
             ids: Ids::default(),
+            programming: super::programming::Programming::default(),
             neighbors: Engine::new(Limits::default(), parts.facts.instance),
             neighbor_glue: neighbors::Glue::default(),
             workers: parts.spawned.workers,
@@ -102,6 +103,7 @@ impl Ready {
             events,
             streams: HashMap::new(),
             streams_begun: 0,
+            connected: std::collections::BTreeSet::new(),
             fail_open: false,
             facts: parts.facts,
         };

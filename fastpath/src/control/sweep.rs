@@ -1,6 +1,5 @@
 //! The end of a snapshot: what the owner had put before and not again goes, in the order in which it can.
 
-use ipnet::IpNet;
 use tracing::warn;
 
 use super::Control;
@@ -29,24 +28,31 @@ impl Control {
     }
 
     fn sweep_routes(&mut self, owner: OwnerId, now: u64) -> u64 {
-        let Some(of_owner) = self.objects.routes.get(&owner) else { return 0 };
-        let stale = of_owner.iter().filter(|(_, route)| route.generation < now);
-        let stale: Vec<(String, IpNet)> = stale.map(|(key, _)| key.clone()).collect();
-        for (vrf, prefix) in &stale {
-            if let Some(id) = self.vrf_id(vrf) {
-                self.delete_route(owner, vrf, id, *prefix);
-            }
+        let source = self.objects.source(owner);
+        let mut swept = 0;
+        for vrf in self.fib.vrf_ids() {
+            let stale = self.fib.stale_routes(vrf, source, now as u32);
+            swept += stale.len() as u64;
+            stale.into_iter().for_each(|prefix| self.delete_route(owner, vrf, prefix));
         }
-        stale.len() as u64
+        swept
     }
 
     fn sweep_nexthops(&mut self, owner: OwnerId, now: u64) -> u64 {
-        let groups = self.objects.groups.iter().filter(|(_, (o, _))| is_stale(o, owner, now));
+        let groups = self.objects.groups.iter().filter(|(_, o)| is_stale(o, owner, now));
         let groups: Vec<_> = groups.map(|((_, key), _)| *key).collect();
-        let nexthops = self.objects.nexthops.iter().filter(|(_, (o, _))| is_stale(o, owner, now));
+        let nexthops = self.objects.nexthops.iter().filter(|(_, o)| is_stale(o, owner, now));
         let nexthops: Vec<_> = nexthops.map(|((_, key), _)| *key).collect();
         count(groups, |key| self.delete_group(owner, key))
-            + count(nexthops, |key| self.delete_nexthop(owner, key))
+            + self.sweep_backed(owner, nexthops)
+    }
+
+    /// A backup can go only after what it backs: those with a backup first.
+    fn sweep_backed(&mut self, owner: OwnerId, mut nexthops: Vec<u64>) -> u64 {
+        nexthops.sort_by_key(|key| {
+            self.objects.nexthops.get(&(owner, *key)).is_some_and(|object| object.value.backup.is_none())
+        });
+        count(nexthops, |key| self.delete_nexthop(owner, key))
     }
 
     fn sweep_interfaces(&mut self, owner: OwnerId, now: u64) -> u64 {

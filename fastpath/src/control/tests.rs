@@ -31,7 +31,7 @@ fn address(interface: &str, text: &str) -> v1::Operation {
 }
 
 fn nexthop(key: u64, kind: Kind) -> v1::Operation {
-    op(Op::PutNexthop(v1::Nexthop { key, kind: Some(kind) }))
+    op(Op::PutNexthop(v1::Nexthop { key, kind: Some(kind), backup: None }))
 }
 
 fn gateway(address: &str, interface: &str) -> Kind {
@@ -176,7 +176,11 @@ fn groups_have_members_that_exist_once_and_weights_in_range() {
     let group = |members: &[(u64, u32)]| {
         let members =
             members.iter().map(|(nexthop, weight)| v1::GroupMember { nexthop: *nexthop, weight: *weight });
-        op(Op::PutNexthopGroup(v1::NexthopGroup { key: 1, members: members.collect() }))
+        op(Op::PutNexthopGroup(v1::NexthopGroup {
+            key: 1,
+            members: members.collect(),
+            ..v1::NexthopGroup::default()
+        }))
     };
     assert_eq!(refusal(group(&[])).0, Reason::Malformed);
     assert_eq!(refusal(group(&[(1, 256)])).0, Reason::Malformed);

@@ -153,7 +153,7 @@ fn neighbor(side: &Side, address: IpAddr) -> Op {
 fn gateway(key: u64, side: &Side, address: IpAddr) -> Op {
     let gateway =
         v1::Gateway { address: to_bytes(address), interface: side.device.clone(), vrf: String::new() };
-    Op::PutNexthop(v1::Nexthop { key, kind: Some(Kind::Gateway(gateway)) })
+    Op::PutNexthop(v1::Nexthop { key, kind: Some(Kind::Gateway(gateway)), backup: None })
 }
 
 fn routes(nets: &[IpNet]) -> v1::Operation {

@@ -82,6 +82,14 @@ impl Client {
         Ok(Totals::of(&self.stats()?))
     }
 
+    /// Who programs the tables, and what they hold.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn fib(&mut self) -> Result<v1::FibState, DaemonError> {
+        self.call("GetFib", async |d| Ok(d.get_fib(v1::GetFibRequest {}).await?.into_inner()))
+    }
+
     /// The ports.
     ///
     /// # Errors
@@ -113,7 +121,7 @@ impl Client {
     /// # Errors
     /// When it does not answer.
     pub fn lookup(&mut self, destination: IpAddr) -> Result<Option<v1::RouteEntry>, DaemonError> {
-        let request = v1::LookupRouteRequest { vrf: String::new(), address: address::to_bytes(destination) };
+        let request = v1::LookupRouteRequest { address: address::to_bytes(destination), ..Default::default() };
         self.call("LookupRoute", async |d| Ok(d.lookup_route(request).await?.into_inner().route))
     }
 
@@ -177,12 +185,12 @@ impl Client {
         timeout: Duration,
     ) -> Result<Vec<v1::Refusal>, DaemonError> {
         use v1::program_request::Body;
-        let first = Body::Hello(v1::Hello { owner: owner.to_owned(), snapshot: true });
+        let first = Body::Hello(v1::Hello { owner: owner.to_owned(), snapshot: true, ..Default::default() });
         let batches = batches.into_iter().map(|operations| Body::Operations(v1::Operations { operations }));
         let last = Body::EndOfSnapshot(v1::EndOfSnapshot {});
         let bodies = std::iter::once(first).chain(batches).chain(std::iter::once(last));
         let requests: Vec<_> =
-            (1..).zip(bodies).map(|(batch, body)| v1::ProgramRequest { batch, body: Some(body) }).collect();
+            (1..).zip(bodies).map(|(batch, body)| request(batch, body)).collect();
         let count = requests.len();
         let replies: Vec<v1::ProgramReply> = self.call_within(timeout, "Program", async |d| {
             let replies = d.program(tokio_stream::iter(requests)).await?.into_inner();

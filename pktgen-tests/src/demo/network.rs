@@ -47,7 +47,7 @@ pub(super) const WAN_ROUTER: Pair = Pair::new([10, 0, 2, 1], [0x2001, 0xdb8, 2, 
 pub(super) const FAR: Pair = Pair::new([203, 0, 113, 1], [0x2001, 0xdb8, 0xf, 0, 0, 0, 0, 1]);
 
 /// What the control daemon is told.
-const CONFIG: &str = "\
+pub(super) const CONFIG: &str = "\
 # The router of ze demo.
 interfaces {
     lan0 {

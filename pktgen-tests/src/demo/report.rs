@@ -5,7 +5,7 @@ use std::fs;
 use super::network::{LAN_MTU_BYTES, Network, WAN_HOST, WAN_MTU_BYTES};
 use super::steps::StepError;
 use super::workers::{self, Works};
-use super::{Environment, Kept, StepResult, Summary, Transfer};
+use super::{Environment, Kept, StepResult, Summary, TableLoad, Transfer};
 use crate::daemons::Totals;
 
 /// What was seen so far.
@@ -14,6 +14,7 @@ pub(super) struct Report {
     pub(super) steps: Vec<StepResult>,
     pub(super) transfers: Vec<Transfer>,
     pub(super) workers: Works,
+    pub(super) table: Option<TableLoad>,
 }
 
 impl Report {
@@ -43,6 +44,7 @@ impl Report {
             environment,
             steps: std::mem::take(&mut self.steps),
             transfers: std::mem::take(&mut self.transfers),
+            table: self.table.take(),
             workers: self.workers.figures(),
             law,
             drops,

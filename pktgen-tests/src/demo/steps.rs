@@ -56,6 +56,9 @@ const STEPS: [(&str, Step); 12] = [
     ("every packet is accounted for", |tour| tour.settle()),
 ];
 
+/// A table is loaded after this one, so that the transfers that follow are forwarded by it.
+const LAST_BEFORE_TABLE: &str = "ping the router itself";
+
 impl<'a> Tour<'a> {
     pub(super) fn new(network: Network, options: &'a Options, screen: &'a mut dyn Screen) -> Self {
         Self { network, options, screen, report: Report::default() }
@@ -64,21 +67,31 @@ impl<'a> Tour<'a> {
     /// All steps; ends at the first that fails.
     pub(super) fn walk(&mut self) -> Result<(), Failure> {
         for (title, step) in STEPS {
-            self.screen.begin(title);
-            let began = Instant::now();
-            match step(self) {
-                Ok(outcome) => {
-                    self.screen.done(&outcome);
-                    let elapsed_s = began.elapsed().as_secs_f64();
-                    self.report.steps.push(StepResult { title: title.to_owned(), outcome, elapsed_s });
-                }
-                Err(error) => {
-                    self.screen.failed();
-                    return Err(Failure::before(title, &error));
-                }
+            self.step(title, step)?;
+            if title == LAST_BEFORE_TABLE
+                && let Some(file) = self.options.routes.clone()
+            {
+                self.step("load a full table while packets flow", |tour| super::table::load(tour, &file))?;
             }
         }
         Ok(())
+    }
+
+    fn step(&mut self, title: &str, step: impl FnOnce(&mut Self) -> Outcome) -> Result<(), Failure> {
+        self.screen.begin(title);
+        let began = Instant::now();
+        match step(self) {
+            Ok(outcome) => {
+                self.screen.done(&outcome);
+                let elapsed_s = began.elapsed().as_secs_f64();
+                self.report.steps.push(StepResult { title: title.to_owned(), outcome, elapsed_s });
+                Ok(())
+            }
+            Err(error) => {
+                self.screen.failed();
+                Err(Failure::before(title, &error))
+            }
+        }
     }
 
     /// Ends in good order, or leaves everything running.

@@ -22,6 +22,8 @@ pub struct Summary {
     pub steps: Vec<StepResult>,
     /// The measured transfers.
     pub transfers: Vec<Transfer>,
+    /// The load of a full table, if one was given.
+    pub table: Option<TableLoad>,
     /// The workers of `ze-fastpath` during the transfers between the hosts.
     pub workers: Vec<WorkerFigures>,
     /// The terms of the conservation law, all workers together, since start. They balance.
@@ -92,6 +94,30 @@ pub struct Transfer {
     pub ze: Rates,
     /// Ze's median over the kernel's.
     pub ratio: Option<f64>,
+}
+
+/// A table that was loaded while traffic flowed, of which nothing was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct TableLoad {
+    /// Its routes.
+    pub routes: u64,
+    /// From the order to read the configuration to the last route in force.
+    pub elapsed_s: f64,
+    /// Packets forwarded meanwhile.
+    pub packets: u64,
+    /// What lookups read, bytes.
+    pub lookup_bytes: u64,
+}
+
+impl fmt::Display for TableLoad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { routes, elapsed_s, packets, lookup_bytes } = self;
+        let (mb, a_second) = (*lookup_bytes as f64 / 1e6, *routes as f64 / elapsed_s / 1e3);
+        write!(
+            f,
+            "{routes} routes in {elapsed_s:.2} s ({a_second:.0} k/s), {mb:.1} MB; none of {packets} packets lost"
+        )
+    }
 }
 
 /// What one worker did during the transfers between the hosts.
@@ -182,6 +208,7 @@ impl fmt::Display for Summary {
         writeln!(f, "  ports    {}", environment.ports.join(", "))?;
         writeln!(f, "  frames   {}; workers idle: {}", environment.umem_pages, environment.idle_mode)?;
         writeln!(f, "  cables   {}", environment.cables)?;
+        self.table.iter().try_for_each(|table| writeln!(f, "  table    {table}"))?;
         self.show_transfers(f)?;
         self.show_workers(f)?;
         self.show_packets(f)?;

@@ -323,7 +323,7 @@ impl Route {
     ) -> (Vec<v1::operation::Operation>, v1::route::Target) {
         use v1::operation::Operation as Put;
         let mut key = || keys.next().unwrap_or_default();
-        let put = |key, kind| Put::PutNexthop(v1::Nexthop { key, kind: Some(kind) });
+        let put = |key, kind| Put::PutNexthop(v1::Nexthop { key, kind: Some(kind), backup: None });
         let special = match &self.via {
             Via::Blackhole => v1::nexthop::Kind::Blackhole(v1::Empty {}),
             Via::Unreachable => v1::nexthop::Kind::Unreachable(v1::Empty {}),
@@ -341,7 +341,7 @@ impl Route {
                 let key = key();
                 let member = |nexthop| v1::GroupMember { nexthop, weight: 1 };
                 let members = members.into_iter().map(member).collect();
-                puts.push(Put::PutNexthopGroup(v1::NexthopGroup { key, members }));
+                puts.push(Put::PutNexthopGroup(v1::NexthopGroup { key, members, ..v1::NexthopGroup::default() }));
                 return (puts, v1::route::Target::NexthopGroup(key));
             }
         };

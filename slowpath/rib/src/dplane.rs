@@ -48,6 +48,9 @@ pub const ACKNOWLEDGE_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often an operator is told that the fast path is still absent.
 pub const REMIND_EVERY: Duration = Duration::from_secs(30);
 
+/// How often the two sides are compared though nobody asks.
+pub const AUDIT_EVERY: Duration = Duration::from_secs(60);
+
 /// Where the fast path is, and who we are.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -13,12 +13,15 @@
 
 pub mod backoff;
 pub mod dplane;
+pub mod feed;
 mod keys;
 pub mod plan;
 pub mod reconcile;
 pub mod rib;
 pub mod state;
 pub mod wire;
+mod wire_read;
 
 pub use rib::{Connected, Fib, Problem, Rib, Source};
-pub use state::{Key, Nexthop, RouteTarget, State, Value};
+pub use feed::Feed;
+pub use state::{GroupHash, Key, Nexthop, RouteTarget, State, Value};

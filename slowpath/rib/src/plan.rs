@@ -111,7 +111,7 @@ impl Dying {
 
     fn has_dying_member(&self, now: Option<&Value>) -> bool {
         match now {
-            Some(Value::Group(members)) => members.iter().any(|(key, _)| self.nexthops.contains(key)),
+            Some(Value::Group(members, _)) => members.iter().any(|(key, _)| self.nexthops.contains(key)),
             Some(_) => false,
             None => true,
         }

@@ -237,6 +237,31 @@ impl Reconciler {
         outcome
     }
 
+    /// Compares what is acknowledged with what the fast path says that it has. What differs is known from now on, so
+    /// that the next plans put it right.
+    pub fn audit(&mut self, mut found: BTreeMap<Key, Value>) -> v1::AuditReport {
+        let mut report = v1::AuditReport { checked: self.acknowledged.len() as u64, ..Default::default() };
+        let known = std::mem::take(&mut self.acknowledged.objects);
+        for (key, value) in known {
+            let there = found.remove(&key);
+            match (&there, &value) {
+                // Nobody owns it, so it is not listed.
+                _ if key == Key::System => drop(self.acknowledged.objects.insert(key, value)),
+                (None, _) => report.missing += 1,
+                (Some(there), Some(known)) if there == known => {
+                    self.acknowledged.objects.insert(key, value);
+                }
+                (Some(_), _) => {
+                    report.different += 1;
+                    self.acknowledged.objects.insert(key, there);
+                }
+            }
+        }
+        report.surplus = found.len() as u64;
+        self.acknowledged.objects.extend(found.into_iter().map(|(key, value)| (key, Some(value))));
+        report
+    }
+
     fn accept(&mut self, step: Step, now: Instant, outcome: &mut Outcome) {
         if self.refused_early.remove(step.key()) {
             self.schedule_snapshot(now);

@@ -10,6 +10,7 @@ mod resolve;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -152,6 +153,13 @@ impl Rib {
     /// Whether no engine has told a route.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The way to each of these gateways of a VRF, as routes without an interface find theirs: the neighbour, and the
+    /// interface that it is on. Where several lead there, the first.
+    pub fn reach(&self, vrf: &str, gateways: &[IpAddr]) -> Vec<Option<(IpAddr, Arc<str>)>> {
+        let fates = resolve::resolve(self);
+        gateways.iter().map(|gateway| resolve::reach(fates.get(vrf)?, *gateway)).collect()
     }
 
     /// What the fast path shall have for these routes.

@@ -63,10 +63,19 @@ pub enum Value {
     Address,
     /// Of [`Key::Nexthop`].
     Nexthop(Nexthop),
-    /// Of [`Key::Group`]: keys and weights.
-    Group(Arc<[(u64, u8)]>),
+    /// Of [`Key::Group`]: keys and weights, and how it chooses.
+    Group(Arc<[(u64, u8)]>, GroupHash),
     /// Of [`Key::Route`].
     Route(RouteTarget),
+}
+
+/// How a group of nexthops chooses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupHash {
+    /// A change of the members moves as few flows as can be.
+    pub resilient: bool,
+    /// Both directions of a flow choose the same member.
+    pub symmetric: bool,
 }
 
 /// Where packets go, resolved.

@@ -8,7 +8,7 @@ use ze_proto::address::to_bytes;
 use ze_proto::v1::{self, operation::Operation as Op};
 
 use crate::plan::Step;
-use crate::state::{Key, Nexthop, RouteTarget, Value};
+use crate::state::{GroupHash, Key, Nexthop, RouteTarget, Value};
 
 /// Routes in one operation. A refused one makes its operation's others come again, so not too many.
 pub const ROUTES_PER_OPERATION_MAX: usize = 1024;
@@ -68,7 +68,7 @@ fn put(key: &Key, value: &Value) -> Op {
             Op::PutAddress(self::address(interface, address))
         }
         (Key::Nexthop(key), Value::Nexthop(value)) => Op::PutNexthop(nexthop(*key, value)),
-        (Key::Group(key), Value::Group(members)) => Op::PutNexthopGroup(group(*key, members)),
+        (Key::Group(key), Value::Group(members, hash)) => Op::PutNexthopGroup(group(*key, members, *hash)),
         (Key::Route(vrf, prefix), Value::Route(target)) => {
             Op::PutRoutes(v1::Routes { vrf: vrf.to_string(), routes: vec![route(prefix, Some(*target))] })
         }
@@ -112,13 +112,14 @@ fn nexthop(key: u64, nexthop: &Nexthop) -> v1::Nexthop {
         Nexthop::Discard(Discard::Unreachable) => Kind::Unreachable(v1::Empty {}),
         Nexthop::Discard(Discard::Prohibit) => Kind::Prohibit(v1::Empty {}),
     };
-    v1::Nexthop { key, kind: Some(kind) }
+    v1::Nexthop { key, kind: Some(kind), backup: None }
 }
 
-fn group(key: u64, members: &[(u64, u8)]) -> v1::NexthopGroup {
+fn group(key: u64, members: &[(u64, u8)], hash: GroupHash) -> v1::NexthopGroup {
     let member =
         |(nexthop, weight): &(u64, u8)| v1::GroupMember { nexthop: *nexthop, weight: (*weight).into() };
-    v1::NexthopGroup { key, members: members.iter().map(member).collect() }
+    let GroupHash { resilient, symmetric } = hash;
+    v1::NexthopGroup { key, members: members.iter().map(member).collect(), resilient, symmetric }
 }
 
 fn route(prefix: &IpNet, target: Option<RouteTarget>) -> v1::Route {

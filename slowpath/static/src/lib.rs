@@ -8,6 +8,8 @@
 //! Link(up, down)  ───┴─▶ configured × links ─┴─▶ Configured, after each Configure
 //! ```
 
+pub mod table;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;

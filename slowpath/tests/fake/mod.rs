@@ -22,6 +22,7 @@ pub(crate) enum Seen {
     Put(String),
     Delete(String),
     End { swept: u64 },
+    Audit { found: u64 },
     Verify,
 }
 
@@ -177,6 +178,10 @@ fn take(
             reply.swept = state.tables.sweep(owner);
             state.seen.push(Seen::End { swept: reply.swept });
         }
+        Some(Body::AuditReport(report)) => {
+            let found = report.missing + report.surplus + report.different;
+            state.seen.push(Seen::Audit { found });
+        }
         None => return Err(Status::invalid_argument("an empty batch")),
     }
     Ok(reply)
@@ -190,6 +195,7 @@ impl Dataplane for Service {
     type WatchStatsStream = Replies<v1::Stats>;
     type WatchEventsStream = Replies<v1::Event>;
     type TraceStream = Replies<v1::TraceEvent>;
+    type ListOwnedStream = Replies<v1::Owned>;
 
     async fn program(
         &self,
@@ -253,6 +259,24 @@ impl Dataplane for Service {
         _: Request<v1::LookupRouteRequest>,
     ) -> Result<Response<v1::LookupRouteReply>, Status> {
         no()
+    }
+    async fn get_fib(&self, _: Request<v1::GetFibRequest>) -> Result<Response<v1::FibState>, Status> {
+        no()
+    }
+    async fn audit_fib(
+        &self,
+        _: Request<v1::AuditFibRequest>,
+    ) -> Result<Response<v1::FibState>, Status> {
+        no()
+    }
+    async fn list_owned(
+        &self,
+        request: Request<v1::ListOwnedRequest>,
+    ) -> Result<Response<Self::ListOwnedStream>, Status> {
+        let owner = request.into_inner().owner;
+        let objects = self.0.state.lock().unwrap().tables.operations(&owner);
+        let owned = v1::Owned { objects, digests: Vec::new() };
+        Ok(Response::new(Box::pin(tokio_stream::iter([Ok(owned)]))))
     }
     async fn list_neighbors(
         &self,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use ze_proto::packed::{self, TargetKey};
 use ze_proto::v1::{self, Reason, nexthop::Kind, operation::Operation as Op, route::Target};
 
 /// Names an object: its kind and its name there.
@@ -99,6 +100,12 @@ impl Tables {
             .map(|(name, _)| name.clone())
             .collect();
         stale.iter().rev().filter(|name| self.delete(owner, name).is_ok()).count() as u64
+    }
+
+    /// What an owner has put, as operations that would put it again.
+    pub(crate) fn operations(&self, owner: &str) -> Vec<v1::Operation> {
+        let own = self.objects.iter().filter(|(_, owned)| owned.owner == owner);
+        own.map(|(name, owned)| v1::Operation { operation: Some(operation(name, &owned.object)) }).collect()
     }
 
     pub(crate) fn object(&self, name: &Name) -> Option<&Object> {
@@ -203,6 +210,10 @@ impl Tables {
             Some(Kind::Gateway(gateway)) => &gateway.interface,
             Some(Kind::Interface(interface)) => interface,
             Some(Kind::Blackhole(_) | Kind::Unreachable(_) | Kind::Prohibit(_)) => return Ok(()),
+            Some(Kind::LookupVrf(vrf)) if self.vrf_exists(vrf) => return Ok(()),
+            Some(Kind::LookupVrf(vrf)) => {
+                return no(path(name), Reason::UnknownReference, format!("no VRF {vrf}"));
+            }
             None => return no(path(name), Reason::Malformed, "a nexthop of no kind"),
         };
         if self.object(&Name::Interface(interface.clone())).is_none() {
@@ -276,6 +287,31 @@ fn device(port: &v1::Port) -> &str {
     if port.device.is_empty() { &port.name } else { &port.device }
 }
 
+fn operation(name: &Name, object: &Object) -> Op {
+    match (name, object.clone()) {
+        (_, Object::System(system)) => Op::PutSystem(system),
+        (Name::Vrf(name), _) => Op::PutVrf(v1::Vrf { name: name.clone() }),
+        (_, Object::Port(port)) => Op::PutPort(port),
+        (_, Object::Interface(interface)) => Op::PutInterface(interface),
+        (Name::Address(interface, address, len), _) => Op::PutAddress(v1::Address {
+            interface: interface.clone(),
+            address: address.clone(),
+            prefix_len: *len,
+        }),
+        (Name::Nexthop(key), Object::Nexthop(kind)) => {
+            Op::PutNexthop(v1::Nexthop { key: *key, kind, ..Default::default() })
+        }
+        (Name::Group(key), Object::Group(members)) => {
+            Op::PutNexthopGroup(v1::NexthopGroup { key: *key, members, ..Default::default() })
+        }
+        (Name::Route(vrf, prefix, len), Object::Route(target)) => Op::PutRoutes(v1::Routes {
+            vrf: vrf.clone(),
+            routes: vec![v1::Route { prefix: prefix.clone(), prefix_len: *len, target }],
+        }),
+        (name, object) => panic!("{name:?} is {object:?}"),
+    }
+}
+
 /// The objects of an operation; `None` deletes.
 pub(crate) fn elements(operation: &v1::Operation) -> Vec<(Name, Option<Object>)> {
     let one = |name, object| vec![(name, object)];
@@ -302,8 +338,27 @@ pub(crate) fn elements(operation: &v1::Operation) -> Vec<(Name, Option<Object>)>
             routes.routes.iter().map(|r| (route(&routes.vrf, r), Some(Object::Route(r.target)))).collect()
         }
         Op::DeleteRoutes(routes) => routes.routes.iter().map(|r| (route(&routes.vrf, r), None)).collect(),
+        Op::PutPackedRoutes(packed) => {
+            let targets: Vec<_> = packed::targets(packed).collect();
+            let target = |number: usize| match targets[number] {
+                TargetKey::Nexthop(key) => Target::Nexthop(key),
+                TargetKey::Group(key) => Target::NexthopGroup(key),
+            };
+            let routes = packed::read_put(packed).map(|route| route.expect("a whole route"));
+            let put = |(prefix, number)| (packed_name(packed, prefix), Some(Object::Route(Some(target(number)))));
+            routes.map(put).collect()
+        }
+        Op::DeletePackedRoutes(packed) => {
+            let prefixes = packed::read_delete(packed).map(|prefix| prefix.expect("a whole prefix"));
+            prefixes.map(|prefix| (packed_name(packed, prefix), None)).collect()
+        }
         Op::PutNeighbor(_) | Op::DeleteNeighbor(_) => panic!("ze-slowpath programs no neighbours"),
     }
+}
+
+fn packed_name(packed: &v1::PackedRoutes, prefix: ipnet::IpNet) -> Name {
+    let vrf = if packed.vrf.is_empty() { "default" } else { &packed.vrf };
+    Name::Route(vrf.into(), ze_proto::address::to_bytes(prefix.addr()), prefix.prefix_len().into())
 }
 
 /// The path of an object.

@@ -1,12 +1,10 @@
 //! `ze show routes` and `ze show route`.
 
-use std::net::IpAddr;
-
 use serde::Serialize;
 use ze_proto::v1::{ListRoutesRequest, LookupRouteReply, NexthopState, RouteEntry};
 use ze_tui::units;
 
-use crate::args::{Format, RoutesArgs};
+use crate::args::{Format, RouteArgs, RoutesArgs};
 use crate::client::{Client, answer};
 use crate::error::Error;
 use crate::output::{Output, Page, Paint, Style};
@@ -33,6 +31,10 @@ struct Nexthop {
     gateway: Option<String>,
     interface: Option<String>,
     mac: Option<String>,
+    vrf: Option<String>,
+    mtu_bytes: u32,
+    backup: Option<u32>,
+    backup_in_force: bool,
     weight: u32,
     tx_packets: u64,
     tx_bytes: u64,
@@ -92,26 +94,89 @@ pub(super) async fn whole(client: &mut Client, args: &RoutesArgs, paint: Paint) 
     Page::new(&rows, text)
 }
 
+/// The way of one destination, or of one flow.
+#[derive(Debug, Serialize)]
+struct Lookup {
+    #[serde(flatten)]
+    route: Row,
+    group: Option<Group>,
+    /// Index of the nexthop that the flow takes.
+    chosen: Option<u32>,
+    flow_hash: Option<u32>,
+    /// Routes in other VRFs that this one leads to, one after the other.
+    further: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Group {
+    key: u64,
+    members: usize,
+    buckets: u32,
+    resilient: bool,
+    symmetric: bool,
+}
+
 /// The way of one destination.
 ///
 /// # Errors
 /// When it can not be serialized.
-pub(super) fn lookup_page(
-    address: IpAddr,
-    vrf: &str,
-    reply: &LookupRouteReply,
-    paint: Paint,
-) -> Result<Page, Error> {
+pub(super) fn lookup_page(args: &RouteArgs, reply: &LookupRouteReply, paint: Paint) -> Result<Page, Error> {
+    let RouteArgs { address, vrf, from, .. } = args;
     let Some(entry) = &reply.route else {
         return Page::new(
             &None::<Row>,
             format!("No route leads to {address} in VRF {vrf}: its packets are dropped (no_route).\n"),
         );
     };
-    let row = row(entry);
+    let (first, further): (_, Vec<_>) = (row(entry), reply.further.iter().map(row).collect());
     let mut table = table();
-    add(&mut table, &row);
-    Page::new(&row, table.render(paint))
+    add(&mut table, &first);
+    further.iter().for_each(|row| add(&mut table, row));
+    let last = reply.further.last().unwrap_or(entry);
+    let flow_hash = from.filter(|_| last.group.is_some()).map(|_| reply.flow_hash);
+    let text = format!("{}{}", table.render(paint), words(last, reply.chosen, flow_hash));
+    let group = last.group.as_ref().map(|group| Group {
+        key: group.key,
+        members: last.nexthops.len(),
+        buckets: group.buckets,
+        resilient: group.resilient,
+        symmetric: group.symmetric,
+    });
+    let chosen = (reply.chosen != 0).then_some(reply.chosen);
+    Page::new(&Lookup { route: first, group, chosen, flow_hash, further }, text)
+}
+
+/// What the table does not say: the group, the member of the flow, its adjacency and what it has carried.
+fn words(entry: &RouteEntry, chosen: u32, flow_hash: Option<u32>) -> String {
+    let mut out = String::from("\n");
+    if let Some(group) = &entry.group {
+        let mut how = format!("group {} of {} nexthops", group.key, entry.nexthops.len());
+        how += &format!(", {} buckets", group.buckets);
+        how += if group.resilient { ", resilient" } else { "" };
+        how += if group.symmetric { ", symmetric" } else { "" };
+        out += &format!("  group      {how}\n");
+    }
+    if let Some(hash) = flow_hash {
+        out += &format!("  flow       hash {hash:#010x}\n");
+    }
+    let Some(state) = entry.nexthops.iter().find(|state| state.index == chosen) else {
+        if entry.nexthops.len() > 1 {
+            out += "  nexthop    depends on the flow: --from ADDRESS says which\n";
+        }
+        return out;
+    };
+    let nexthop = nexthop(state);
+    let [way, ..] = way(&nexthop, false);
+    out += &format!("  nexthop    number {}, {}\n", state.index, way.text());
+    if let (Some(mac), Some(interface)) = (&nexthop.mac, &nexthop.interface) {
+        out += &format!("  adjacency  {mac} on {interface}, packets up to {} bytes\n", state.mtu);
+    }
+    if state.backup != 0 {
+        let in_force = if state.backup_in_force { "in force" } else { "armed" };
+        out += &format!("  backup     number {}, {in_force}\n", state.backup);
+    }
+    let (packets, bytes) = (units::count(nexthop.tx_packets), units::bytes(nexthop.tx_bytes));
+    out + &format!("  sent       {packets} packets, {bytes}\n")
 }
 
 fn request(args: &RoutesArgs) -> ListRoutesRequest {
@@ -151,6 +216,10 @@ fn nexthop(state: &NexthopState) -> Nexthop {
         gateway: text::address(&state.gateway),
         interface: text::some(&state.interface),
         mac: text::mac(&state.mac),
+        vrf: text::some(&state.vrf),
+        mtu_bytes: state.mtu,
+        backup: (state.backup != 0).then_some(state.backup),
+        backup_in_force: state.backup_in_force,
         weight: state.weight,
         tx_packets: traffic.packets,
         tx_bytes: traffic.bytes,
@@ -195,6 +264,7 @@ fn way(nexthop: &Nexthop, several: bool) -> [Cell; 5] {
         ("adjacency", None) => ("neighbour".to_owned(), Style::Plain),
         ("unresolved", Some(gateway)) => (format!("via {gateway} (unresolved)"), Style::Warning),
         ("glean", _) => ("connected".to_owned(), Style::Plain),
+        ("vrf", _) => (format!("VRF {}", nexthop.vrf.as_deref().unwrap_or_default()), Style::Plain),
         ("blackhole" | "unreachable" | "prohibit", _) => (nexthop.kind.clone(), Style::Warning),
         (kind, Some(gateway)) => (format!("via {gateway} ({kind})"), Style::Plain),
         (kind, None) => (kind.to_owned(), Style::Plain),

@@ -17,6 +17,7 @@ struct Row<'a> {
     ip4_routes: u64,
     ip6_routes: u64,
     lookup_bytes: u64,
+    writer_bytes: u64,
     namespace: &'a str,
 }
 
@@ -28,6 +29,7 @@ pub(super) fn page(vrfs: &[VrfState], paint: Paint) -> Result<Page, Error> {
         right("IPv4 ROUTES"),
         right("IPv6 ROUTES"),
         right("LOOKUP MEMORY"),
+        right("WRITER MEMORY"),
         left("NAMESPACE"),
         left("OWNER"),
     ]);
@@ -37,6 +39,7 @@ pub(super) fn page(vrfs: &[VrfState], paint: Paint) -> Result<Page, Error> {
             units::count(row.ip4_routes).into(),
             units::count(row.ip6_routes).into(),
             units::bytes(row.lookup_bytes).into(),
+            units::bytes(row.writer_bytes).into(),
             row.namespace.into(),
             text::dash(row.owner.as_deref()).into(),
         ]);
@@ -51,6 +54,7 @@ fn row(vrf: &VrfState) -> Row<'_> {
         ip4_routes: vrf.routes4,
         ip6_routes: vrf.routes6,
         lookup_bytes: vrf.lookup_bytes,
+        writer_bytes: vrf.writer_bytes,
         namespace: &vrf.namespace,
     }
 }

@@ -261,6 +261,7 @@ pub fn vrfs() -> Vec<VrfState> {
         routes6,
         lookup_bytes: routes4 * 24 + (1 << 16),
         namespace: namespace.into(),
+        writer_bytes: routes4 * 60 + 1000,
     };
     vec![vrf("default", "", 1_012_345, 210_000, "ze"), vrf("blue", "config", 3, 0, "ze-blue")]
 }
@@ -274,6 +275,8 @@ pub fn routes() -> Vec<RouteEntry> {
         weight,
         traffic: Some(Traffic { packets, bytes: packets * 400 }),
         index: weight,
+        mtu: if interface.is_empty() { 0 } else { 1500 },
+        ..NexthopState::default()
     };
     let route = |vrf: &str, prefix: &str, prefix_len, owner: &str, nexthops| RouteEntry {
         vrf: vrf.into(),
@@ -282,18 +285,15 @@ pub fn routes() -> Vec<RouteEntry> {
         owner: owner.into(),
         nexthops,
         active: true,
+        group: None,
     };
+    let group = GroupState { key: 77, buckets: 1024, resilient: true, symmetric: false };
+    let two = vec![
+        nexthop("adjacency", "wan0", "192.0.2.2", 1, 1_499_000),
+        nexthop("unresolved", "wan0", "192.0.2.3", 2, 0),
+    ];
     vec![
-        route(
-            "default",
-            "0.0.0.0",
-            0,
-            "static",
-            vec![
-                nexthop("adjacency", "wan0", "192.0.2.2", 1, 1_499_000),
-                nexthop("unresolved", "wan0", "192.0.2.3", 2, 0),
-            ],
-        ),
+        RouteEntry { group: Some(group), ..route("default", "0.0.0.0", 0, "static", two) },
         route("default", "10.0.0.0", 24, "connected", vec![nexthop("glean", "lan0", "", 1, 12)]),
         route("default", "10.0.0.1", 32, "local", vec![nexthop("local", "lan0", "", 1, 4_300)]),
         RouteEntry {
@@ -310,6 +310,49 @@ pub fn routes() -> Vec<RouteEntry> {
         route("default", "2001:db8::", 64, "connected", vec![nexthop("glean", "lan0", "", 1, 0)]),
         route("blue", "10.9.0.0", 16, "connected", vec![nexthop("glean", "guest", "", 1, 0)]),
     ]
+}
+
+pub fn fib(audited: bool) -> FibState {
+    let audit = AuditReport { checked: 1_012_400, missing: 1, surplus: 0, different: 2 };
+    let feed = OwnerState {
+        name: "table".into(),
+        connected: true,
+        preference: 200,
+        generation: 1,
+        routes: 1_012_300,
+        nexthops: 2,
+        batches: 248,
+        applied: 1_012_302,
+        lag_us: 812,
+        lag_max_us: 1_240_000,
+        backlog: 12,
+        audit: Some(audit),
+        audit_age_ms: 4_000,
+        ..OwnerState::default()
+    };
+    let config = OwnerState {
+        name: "config".into(),
+        preference: 100,
+        generation: 3,
+        routes: 45,
+        nexthops: 9,
+        groups: 2,
+        batches: 12,
+        applied: 80,
+        refused: 1,
+        ..OwnerState::default()
+    };
+    FibState {
+        owners: vec![config, feed],
+        vrfs: vrfs(),
+        nexthops: 42,
+        nexthops_max: 131_072,
+        groups: 2,
+        groups_max: 65_536,
+        table_bytes_max: 1 << 30,
+        mended: u64::from(audited) * 3,
+        checked: u64::from(audited) * 1_222_348,
+    }
 }
 
 pub fn neighbors() -> Vec<NeighborEntry> {

@@ -94,6 +94,7 @@ impl Dataplane for Fake {
     type WatchStatsStream = Many<Stats>;
     type WatchEventsStream = Many<Event>;
     type TraceStream = Many<TraceEvent>;
+    type ListOwnedStream = Many<Owned>;
 
     async fn program(&self, _: Request<Streaming<ProgramRequest>>) -> Answer<Self::ProgramStream> {
         Err(Status::permission_denied("a fake programs nothing"))
@@ -134,7 +135,21 @@ impl Dataplane for Fake {
     async fn lookup_route(&self, request: Request<LookupRouteRequest>) -> Answer<LookupRouteReply> {
         let request = request.into_inner();
         let known = request.address.starts_with(&[10]);
-        Ok(Response::new(LookupRouteReply { route: known.then(|| data::routes().remove(1)) }))
+        let route = known.then(|| data::routes().remove(if request.flow.is_some() { 0 } else { 1 }));
+        let (chosen, flow_hash) = if request.flow.is_some() { (2, 0xc0ff_ee00) } else { (0, 0) };
+        Ok(Response::new(LookupRouteReply { route, chosen, flow_hash, further: vec![] }))
+    }
+
+    async fn get_fib(&self, _: Request<GetFibRequest>) -> Answer<FibState> {
+        Ok(Response::new(data::fib(false)))
+    }
+
+    async fn audit_fib(&self, _: Request<AuditFibRequest>) -> Answer<FibState> {
+        Ok(Response::new(data::fib(true)))
+    }
+
+    async fn list_owned(&self, _: Request<ListOwnedRequest>) -> Answer<Self::ListOwnedStream> {
+        many(vec![])
     }
 
     async fn list_neighbors(

@@ -97,6 +97,11 @@ impl Fib {
         self.groups.get(&id).map(|group| group.options)
     }
 
+    /// How many hash buckets a group has.
+    pub fn bucket_count(&self, id: GroupId) -> usize {
+        self.groups.get(&id).map_or(0, |group| group.buckets.len())
+    }
+
     /// The member that a flow of this hash takes, as workers choose it.
     pub fn choose(&self, target: Target, hash: u32) -> Option<NexthopId> {
         match target {

@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use ze_proto::v1::{self, dataplane_client::DataplaneClient, program_request::Body};
 
 use super::{
-    ACKNOWLEDGE_TIME_MAX, Absence, BATCH_STEPS_MAX, News, Options, ROUND_STEPS_MAX, SessionError,
+    ACKNOWLEDGE_TIME_MAX, AUDIT_EVERY, Absence, BATCH_STEPS_MAX, News, Options, ROUND_STEPS_MAX, SessionError,
     WINDOW_BATCHES, connect_reason,
 };
 use crate::plan::Step;
@@ -39,8 +39,12 @@ pub(super) async fn run(
     };
     // Ends with this function.
     let mut watchers = JoinSet::new();
-    watchers.spawn(watch_ports(client, news.clone()));
-    let mut session = Session { stream: &mut stream, reconciler, desired };
+    let (wanted, audits) = watch::channel(());
+    watchers.spawn(watch_ports(client.clone(), news.clone(), wanted));
+    let mut due = tokio::time::interval(AUDIT_EVERY);
+    due.reset();
+    let mut session =
+        Session { stream: &mut stream, reconciler, desired, client, owner: &options.owner, audits, due };
     match session.live(absence).await {
         Ok(never) => match never {},
         Err(error) => error,
@@ -61,8 +65,8 @@ impl Stream {
         let connected = limited(ze_proto::endpoint::connect(&options.socket)).await?;
         let mut client = connected.map_err(|e| SessionError::Connect(connect_reason(options, &e)))?;
         let (requests, outgoing) = mpsc::channel(WINDOW_BATCHES);
-        let hello = v1::Hello { owner: options.owner.clone(), snapshot: true };
-        let first = v1::ProgramRequest { batch: 1, body: Some(Body::Hello(hello)) };
+        let hello = v1::Hello { owner: options.owner.clone(), snapshot: true, ..v1::Hello::default() };
+        let first = v1::ProgramRequest { batch: 1, body: Some(Body::Hello(hello)), ..v1::ProgramRequest::default() };
         requests.try_send(first).map_err(|_| SessionError::Closed)?;
         let started = limited(client.program(ReceiverStream::new(outgoing))).await?;
         let replies = started.map_err(|status| ended(&status))?.into_inner();
@@ -72,7 +76,7 @@ impl Stream {
     }
 
     async fn send(&mut self, body: Body) -> Result<(), SessionError> {
-        let request = v1::ProgramRequest { batch: self.sent + 1, body: Some(body) };
+        let request = v1::ProgramRequest { batch: self.sent + 1, body: Some(body), ..v1::ProgramRequest::default() };
         limited(self.requests.send(request)).await?.map_err(|_| SessionError::Closed)?;
         self.sent += 1;
         Ok(())
@@ -99,6 +103,11 @@ async fn limited<F: Future>(work: F) -> Result<F::Output, SessionError> {
 }
 
 struct Session<'s> {
+    client: DataplaneClient<Channel>,
+    owner: &'s str,
+    /// Somebody wants an audit.
+    audits: watch::Receiver<()>,
+    due: tokio::time::Interval,
     stream: &'s mut Stream,
     reconciler: &'s mut Reconciler,
     desired: &'s mut watch::Receiver<Arc<State>>,
@@ -153,6 +162,8 @@ impl Session<'_> {
         tokio::select! {
             changed = self.desired.changed() => changed.map_err(|_| SessionError::Unwanted),
             () = retry => Ok(()),
+            _ = self.due.tick() => self.audit().await,
+            Ok(()) = self.audits.changed() => self.audit().await,
             // Nothing is outstanding: what comes now is the end.
             message = self.stream.replies.message() => Err(match message {
                 Err(status) => ended(&status),
@@ -160,6 +171,28 @@ impl Session<'_> {
                 Ok(Some(reply)) => SessionError::OutOfOrder { got: reply.batch, expected: self.stream.sent + 1 },
             }),
         }
+    }
+
+    /// Compares both sides, puts right what differs, and tells what was found.
+    async fn audit(&mut self) -> Result<(), SessionError> {
+        let request = v1::ListOwnedRequest {
+            owner: self.owner.to_owned(),
+            objects: true,
+            all_routes: true,
+            ..v1::ListOwnedRequest::default()
+        };
+        let listed = limited(crate::feed::audit::list(&mut self.client, request)).await?;
+        let (operations, _) = listed.map_err(|status| ended(&status))?;
+        let report = self.reconciler.audit(operations.iter().flat_map(crate::wire_read::objects).collect());
+        while self.round().await? == Round::Busy {}
+        self.stream.send(Body::AuditReport(report)).await?;
+        self.stream.reply().await?;
+        let v1::AuditReport { checked, missing, surplus, different } = report;
+        match missing + surplus + different {
+            0 => tracing::debug!(checked, "audit: nothing differs"),
+            _ => tracing::warn!(checked, missing, surplus, different, "audit: healed"),
+        }
+        Ok(())
     }
 
     /// Sends what differs, up to the limit, and takes the replies.
@@ -218,13 +251,24 @@ fn batches(steps: Vec<Step>) -> impl Iterator<Item = Vec<Step>> {
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Tells what becomes of ports as long as the connection lives.
-async fn watch_ports(mut client: DataplaneClient<Channel>, news: mpsc::Sender<News>) {
+async fn watch_ports(
+    mut client: DataplaneClient<Channel>,
+    news: mpsc::Sender<News>,
+    audits: watch::Sender<()>,
+) {
     loop {
         match client.watch_events(v1::WatchEventsRequest {}).await {
             Ok(events) => {
                 let mut events = events.into_inner();
                 while let Ok(Some(event)) = events.message().await {
-                    let Some(v1::event::Event::Port(port)) = event.event else { continue };
+                    let port = match event.event {
+                        Some(v1::event::Event::Port(port)) => port,
+                        Some(v1::event::Event::AuditWanted(_)) => {
+                            audits.send_replace(());
+                            continue;
+                        }
+                        None => continue,
+                    };
                     if news.send(News::Port(Box::new(port))).await.is_err() {
                         return;
                     }

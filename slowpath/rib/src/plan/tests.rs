@@ -33,7 +33,7 @@ fn nexthop(key: u64, interface: &str) -> (Key, Value) {
 }
 
 fn group(key: u64, members: &[u64]) -> (Key, Value) {
-    (Key::Group(key), Value::Group(members.iter().map(|m| (*m, 1)).collect()))
+    (Key::Group(key), Value::Group(members.iter().map(|m| (*m, 1)).collect(), crate::GroupHash::default()))
 }
 
 fn route(prefix: &str, target: RouteTarget) -> (Key, Value) {

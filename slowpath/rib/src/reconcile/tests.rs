@@ -199,3 +199,24 @@ fn what_is_accepted_only_after_the_sweep_calls_for_another_snapshot() {
     answer(&mut reconciler, steps, &[], now);
     assert!(reconciler.needs_snapshot(now + SNAPSHOT_PAUSE_MIN));
 }
+
+#[test]
+fn what_an_audit_finds_is_put_right_by_the_next_plan() {
+    let mut reconciler = steady();
+    let now = Instant::now();
+    let system = (Key::System, Value::System(v1::System { fail_open: false }));
+    let desired = State::from([system, route(1, 1), route(2, 1), route(3, 1)]);
+    let steps = reconciler.plan(&desired, 10, now);
+    answer(&mut reconciler, steps, &[], now);
+    let report = reconciler.audit(BTreeMap::from([route(1, 1), route(2, 1), route(3, 1)]));
+    assert_eq!((report.checked, report.missing, report.surplus, report.different), (4, 0, 0, 0));
+    assert!(reconciler.plan(&desired, 10, now).is_empty());
+    // One is gone, one leads elsewhere, and one is there that nobody wants.
+    let report = reconciler.audit(BTreeMap::from([route(2, 7), route(3, 1), route(9, 1)]));
+    assert_eq!((report.missing, report.surplus, report.different), (1, 1, 1));
+    let (one, two, nine) = (route(1, 1), route(2, 1), route(9, 1));
+    let steps = reconciler.plan(&desired, 10, now);
+    assert_eq!(steps, [Step::Delete(nine.0), Step::Put(one.0, one.1), Step::Put(two.0, two.1)]);
+    answer(&mut reconciler, steps, &[], now);
+    assert!(reconciler.plan(&desired, 10, now).is_empty());
+}

@@ -12,7 +12,7 @@ use ze_engine::{Discard, Via};
 use super::resolve::{Fate, Fates, Leaf, Leaves, shares};
 use super::{GROUP_MEMBERS_MAX, Problem, ProblemKind, Rib};
 use crate::keys::Keys;
-use crate::state::{Key, Nexthop, RouteTarget, State, Value};
+use crate::state::{GroupHash, Key, Nexthop, RouteTarget, State, Value};
 
 /// What the fast path shall have for the routes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,7 +88,7 @@ impl Builder {
         let whole = members.len() <= GROUP_MEMBERS_MAX;
         let members: Arc<[_]> = members.into_iter().take(GROUP_MEMBERS_MAX).collect();
         let key = self.keys.key(&identity);
-        self.fib.state.insert(Key::Group(key), Value::Group(members));
+        self.fib.state.insert(Key::Group(key), Value::Group(members, GroupHash::default()));
         self.targets.insert(identity, (RouteTarget::Group(key), whole));
         (RouteTarget::Group(key), whole)
     }

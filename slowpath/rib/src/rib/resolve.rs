@@ -190,6 +190,18 @@ fn leaves(via: &Via, own: &IpNet, table: &Table) -> Verdict<Option<Leaves>> {
     Verdict::Decided(None)
 }
 
+/// The first way to a gateway, once all routes are decided.
+pub(super) fn reach(table: &Table, gateway: IpAddr) -> Option<(IpAddr, Arc<str>)> {
+    let via = Via { gateway: Some(gateway), interface: None, weight: 1 };
+    match leaves(&via, &IpNet::default(), table) {
+        Verdict::Decided(leaves) => {
+            let leaf = leaves?.into_keys().next()?;
+            Some((leaf.gateway.unwrap_or(gateway), leaf.interface))
+        }
+        Verdict::Waits => None,
+    }
+}
+
 /// The leaves of the route that covers a gateway; where that route ends on a link, the gateway is the neighbour.
 fn inherit(gateway: IpAddr, vias: &[(Via, Leaves)]) -> Leaves {
     let mut all = Leaves::new();

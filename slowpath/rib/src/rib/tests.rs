@@ -57,7 +57,7 @@ fn leads(fib: &Fib, vrf: &str, prefix: &str) -> String {
         None => String::new(),
         Some(Value::Route(RouteTarget::Nexthop(key))) => show_nexthop(fib, *key),
         Some(Value::Route(RouteTarget::Group(key))) => match &fib.state[&Key::Group(*key)] {
-            Value::Group(members) => {
+            Value::Group(members, _) => {
                 let show = |(key, weight): &(u64, u8)| format!("{}*{weight}", show_nexthop(fib, *key));
                 members.iter().map(show).collect::<Vec<_>>().join(" ")
             }

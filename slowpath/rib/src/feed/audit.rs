@@ -1,0 +1,89 @@
+//! Compares what the fast path has with what it acknowledged, and puts right what differs.
+
+use std::collections::BTreeMap;
+
+use tonic::transport::Channel;
+use ze_proto::packed;
+use ze_proto::v1::{self, dataplane_client::DataplaneClient, operation::Operation as Op};
+
+use super::{Feed, monotonic_ns};
+
+/// Compares nexthops whole and routes by digest; of buckets that differ, route by route.
+pub(super) async fn audit(
+    owner: &str,
+    client: &mut DataplaneClient<Channel>,
+    feed: &Feed,
+) -> Result<v1::AuditReport, tonic::Status> {
+    let request = v1::ListOwnedRequest { owner: owner.to_owned(), objects: true, digests: true, ..Default::default() };
+    let (objects, digests) = list(client, request).await?;
+    let nexthops: BTreeMap<_, _> = objects
+        .into_iter()
+        .filter_map(|operation| match operation {
+            Op::PutNexthop(nexthop) => Some((nexthop.key, nexthop)),
+            _ => None,
+        })
+        .collect();
+    let (mut report, buckets) = {
+        let mut table = feed.table();
+        if !table.is_settled() {
+            // The source is faster than we are: another time.
+            return Ok(v1::AuditReport::default());
+        }
+        let report = table.compare_nexthops(nexthops);
+        (report, differing(&table.digests(), &digests))
+    };
+    report.checked += digests.iter().map(|digest| digest.routes).sum::<u64>();
+    if !buckets.is_empty() {
+        let request =
+            v1::ListOwnedRequest { owner: owner.to_owned(), buckets: buckets.clone(), ..Default::default() };
+        let (operations, _) = list(client, request).await?;
+        let found = operations.iter().flat_map(routes);
+        let of_routes = feed.table().compare(&buckets, found, monotonic_ns());
+        report.missing += of_routes.missing;
+        report.surplus += of_routes.surplus;
+        report.different += of_routes.different;
+    }
+    feed.table().audited(&report);
+    Ok(report)
+}
+
+fn differing(
+    own: &BTreeMap<std::sync::Arc<str>, ze_proto::digest::Digest>,
+    theirs: &[v1::RouteDigest],
+) -> Vec<u32> {
+    let nothing = ze_proto::digest::Digest::default();
+    let mut buckets = std::collections::BTreeSet::new();
+    for digest in theirs {
+        let own = own.get(digest.vrf.as_str()).unwrap_or(&nothing);
+        buckets.extend(own.differing(&digest.buckets));
+    }
+    for (vrf, digest) in own {
+        if !theirs.iter().any(|there| there.vrf == **vrf) {
+            buckets.extend(digest.differing(&nothing.buckets[..]));
+        }
+    }
+    buckets.into_iter().collect()
+}
+
+fn routes(operation: &Op) -> Vec<(String, ipnet::IpNet, packed::TargetKey)> {
+    let Op::PutPackedRoutes(message) = operation else { return Vec::new() };
+    let targets: Vec<_> = packed::targets(message).collect();
+    let route = |(prefix, number): (ipnet::IpNet, usize)| {
+        Some((message.vrf.clone(), prefix, *targets.get(number)?))
+    };
+    packed::read_put(message).flatten().filter_map(route).collect()
+}
+
+/// All of an answer.
+pub(crate) async fn list(
+    client: &mut DataplaneClient<Channel>,
+    request: v1::ListOwnedRequest,
+) -> Result<(Vec<Op>, Vec<v1::RouteDigest>), tonic::Status> {
+    let mut stream = client.list_owned(request).await?.into_inner();
+    let (mut objects, mut digests) = (Vec::new(), Vec::new());
+    while let Some(part) = stream.message().await? {
+        objects.extend(part.objects.into_iter().filter_map(|object| object.operation));
+        digests.extend(part.digests);
+    }
+    Ok((objects, digests))
+}

@@ -1,0 +1,206 @@
+//! One connection of a feed, from Hello to its end.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use ze_proto::v1::{self, dataplane_client::DataplaneClient, program_request::Body};
+
+use super::table::Batch;
+use super::{BATCH_ROUTES_MAX, Feed, Options, WINDOW_BATCHES, audit, monotonic_ns};
+use crate::dplane::ACKNOWLEDGE_TIME_MAX;
+
+/// Refusals told one by one; a table that is full refuses by the thousand.
+const REFUSALS_TOLD_MAX: usize = 10;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("{0}")]
+    Connect(String),
+    #[error("the fast path ended the stream: {0}")]
+    Status(#[from] tonic::Status),
+    #[error("the fast path closed the stream")]
+    Closed,
+    #[error("the fast path acknowledged nothing for {} s", ACKNOWLEDGE_TIME_MAX.as_secs())]
+    Silent,
+    #[error("the fast path acknowledged batch {got}; {expected} was next")]
+    OutOfOrder { got: u64, expected: u64 },
+}
+
+pub(super) async fn run(options: &Options, feed: &Feed) -> Ended {
+    match live(options, feed).await {
+        Ok(never) => match never {},
+        Err(ended) => ended,
+    }
+}
+
+async fn live(options: &Options, feed: &Feed) -> Result<Infallible, Ended> {
+    let connected = limited(ze_proto::endpoint::connect(&options.socket)).await?;
+    let mut client = connected.map_err(|e| Ended::Connect(e.to_string()))?;
+    let (requests, outgoing) = mpsc::channel(WINDOW_BATCHES + 2);
+    let hello = v1::Hello {
+        owner: options.owner.clone(),
+        snapshot: true,
+        preference: options.preference.into(),
+        ..v1::Hello::default()
+    };
+    let first = v1::ProgramRequest { batch: 1, body: Some(Body::Hello(hello)), ..Default::default() };
+    requests.send(first).await.map_err(|_| Ended::Closed)?;
+    let replies = limited(client.program(ReceiverStream::new(outgoing))).await??.into_inner();
+    let mut session = Session { feed, requests, replies, sent: 1, acknowledged: 0, outstanding: VecDeque::new() };
+    session.reply().await?;
+    feed.table().forget(monotonic_ns());
+    session.serve(options, client).await
+}
+
+struct Session<'f> {
+    feed: &'f Feed,
+    requests: mpsc::Sender<v1::ProgramRequest>,
+    replies: tonic::Streaming<v1::ProgramReply>,
+    sent: u64,
+    acknowledged: u64,
+    outstanding: VecDeque<Batch>,
+}
+
+impl Session<'_> {
+    async fn serve(&mut self, options: &Options, mut client: DataplaneClient<Channel>) -> Result<Infallible, Ended> {
+        self.bring().await?;
+        self.send(Body::EndOfSnapshot(v1::EndOfSnapshot {}), 0).await?;
+        let swept = self.reply().await?.swept;
+        let progress = self.feed.progress();
+        tracing::info!(owner = options.owner, routes = progress.wanted, swept, "routes synchronized");
+        let (wanted, mut audits) = watch::channel(());
+        // Ends with this function.
+        let mut watchers = JoinSet::new();
+        watchers.spawn(watch_audits(client.clone(), wanted));
+        let mut due = tokio::time::interval(options.audit_every);
+        due.reset();
+        loop {
+            self.bring().await?;
+            let retry_at = self.feed.table().retry_at();
+            let retry = async {
+                match retry_at {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.feed.changed.notified() => {}
+                () = retry => {}
+                _ = due.tick() => self.audit(options, &mut client).await?,
+                Ok(()) = audits.changed() => self.audit(options, &mut client).await?,
+                // Nothing is outstanding: what comes now is the end.
+                message = self.replies.message() => {
+                    message?.ok_or(Ended::Closed)?;
+                    return Err(Ended::OutOfOrder { got: self.acknowledged, expected: self.sent + 1 });
+                }
+            }
+        }
+    }
+
+    /// Sends what differs until nothing does, and takes all replies.
+    async fn bring(&mut self) -> Result<(), Ended> {
+        loop {
+            let taken = self.feed.table().take(BATCH_ROUTES_MAX, now());
+            let Some(batch) = taken else {
+                if self.outstanding.is_empty() {
+                    return Ok(());
+                }
+                self.take_reply().await?;
+                continue;
+            };
+            if self.outstanding.len() >= WINDOW_BATCHES {
+                self.take_reply().await?;
+            }
+            let alone = batch.alone;
+            self.bring_one(batch).await?;
+            while alone && !self.outstanding.is_empty() {
+                self.take_reply().await?;
+            }
+        }
+    }
+
+    async fn bring_one(&mut self, mut batch: Batch) -> Result<(), Ended> {
+        let operations = std::mem::take(&mut batch.operations);
+        self.send(Body::Operations(v1::Operations { operations }), batch.decided_at_ns).await?;
+        self.outstanding.push_back(batch);
+        Ok(())
+    }
+
+    async fn send(&mut self, body: Body, decided_at_ns: u64) -> Result<(), Ended> {
+        let backlog = self.feed.table().backlog();
+        let batch = self.sent + 1;
+        let request = v1::ProgramRequest { batch, body: Some(body), decided_at_ns, backlog };
+        limited(self.requests.send(request)).await?.map_err(|_| Ended::Closed)?;
+        self.sent = batch;
+        Ok(())
+    }
+
+    async fn reply(&mut self) -> Result<v1::ProgramReply, Ended> {
+        let reply = limited(self.replies.message()).await??.ok_or(Ended::Closed)?;
+        let expected = self.acknowledged + 1;
+        if reply.batch != expected {
+            return Err(Ended::OutOfOrder { got: reply.batch, expected });
+        }
+        self.acknowledged = expected;
+        Ok(reply)
+    }
+
+    async fn take_reply(&mut self) -> Result<(), Ended> {
+        let reply = self.reply().await?;
+        let batch = self.outstanding.pop_front().unwrap_or_default();
+        let refused = self.feed.table().acknowledge(batch, &reply.refusals, now());
+        for refusal in refused.iter().take(REFUSALS_TOLD_MAX) {
+            let reason = refusal.reason().as_str_name();
+            tracing::warn!(path = refusal.path, reason, "refused by the fast path: {}", refusal.message);
+        }
+        if refused.len() > REFUSALS_TOLD_MAX {
+            tracing::warn!(more = refused.len() - REFUSALS_TOLD_MAX, "and more routes are refused");
+        }
+        Ok(())
+    }
+
+    async fn audit(&mut self, options: &Options, client: &mut DataplaneClient<Channel>) -> Result<(), Ended> {
+        // What the source tells meanwhile waits in the table, and would count as a difference.
+        self.bring().await?;
+        let report = limited(audit::audit(&options.owner, client, self.feed)).await??;
+        self.bring().await?;
+        self.send(Body::AuditReport(report), 0).await?;
+        self.reply().await?;
+        let v1::AuditReport { checked, missing, surplus, different } = report;
+        match missing + surplus + different {
+            0 => tracing::debug!(owner = options.owner, checked, "audit: nothing differs"),
+            _ => tracing::warn!(owner = options.owner, checked, missing, surplus, different, "audit: healed"),
+        }
+        Ok(())
+    }
+}
+
+/// Passes on that somebody wants an audit, as long as the connection lives.
+async fn watch_audits(mut client: DataplaneClient<Channel>, wanted: watch::Sender<()>) {
+    const WATCH_PAUSE: Duration = Duration::from_secs(1);
+    loop {
+        if let Ok(events) = client.watch_events(v1::WatchEventsRequest {}).await {
+            let mut events = events.into_inner();
+            while let Ok(Some(event)) = events.message().await {
+                if matches!(event.event, Some(v1::event::Event::AuditWanted(_))) {
+                    wanted.send_replace(());
+                }
+            }
+        }
+        tokio::time::sleep(WATCH_PAUSE).await;
+    }
+}
+
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+async fn limited<F: Future>(work: F) -> Result<F::Output, Ended> {
+    tokio::time::timeout(ACKNOWLEDGE_TIME_MAX, work).await.map_err(|_| Ended::Silent)
+}
