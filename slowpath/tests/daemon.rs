@@ -521,3 +521,54 @@ fn without_privilege_the_daemon_runs_and_says_that_the_socket_is_closed_to_it() 
     let stderr = String::from_utf8(output.output().unwrap().stderr).unwrap();
     assert!(stderr.contains("can not make") && stderr.contains("--run-dir"), "{stderr}");
 }
+
+#[test]
+fn what_was_taken_or_changed_behind_our_back_is_found_by_an_audit_and_healed() {
+    let (site, fake) = settled();
+    wait("a watcher", || fake.is_watched().then_some(()));
+    let before = fake.state().tables.objects.clone();
+    fake.want_audit();
+    wait("an audit", || seen(&fake).contains(&Seen::Audit { found: 0 }).then_some(()));
+    {
+        let mut state = fake.state();
+        let route = |n: u8, len| Name::Route("default".into(), vec![n, 0, 0, 0], len);
+        assert!(state.tables.objects.remove(&route(0, 0)).is_some(), "the default route");
+        let group = before.iter().find(|(name, _)| matches!(name, Name::Group(_))).unwrap().0.clone();
+        let Some(owned) = state.tables.objects.get_mut(&group) else { panic!("no group") };
+        let Object::Group(members) = &mut owned.object else { panic!("no members") };
+        members[0].weight = 9;
+    }
+    fake.want_audit();
+    wait("an audit that finds both", || seen(&fake).contains(&Seen::Audit { found: 2 }).then_some(()));
+    assert_eq!(fake.state().tables.objects, before);
+    site.wait_log("audit: healed");
+}
+
+#[test]
+fn a_file_of_routes_is_brought_by_an_owner_of_its_own_and_follows_the_file() {
+    let (site, fake) = settled();
+    let file = site.path("table.txt");
+    let table = |text: &str| std::fs::write(&file, text).unwrap();
+    table("203.0.113.0/25 0\n203.0.113.128/25 1\n2001:db8:77::/48 5\n");
+    let with = |gateways: &str| {
+        let table = format!("\nstatic {{\n    table \"{}\" {{ {gateways} }}\n", file.display());
+        BASE.replace("\nstatic {\n", &table)
+    };
+    site.reload(&with("via 192.0.2.1;"));
+    let of_table = |fake: &Fake| {
+        let state = fake.state();
+        let own = state.tables.objects.iter().filter(|(_, owned)| owned.owner == "table");
+        own.map(|(name, _)| fake::tables::path(name)).filter(|path| path.contains("route")).collect::<Vec<_>>()
+    };
+    let route = |prefix: &str| format!("/vrf[name='default']/route[prefix='{prefix}']");
+    let four = [route("203.0.113.0/25"), route("203.0.113.128/25")];
+    wait("the file's IPv4 routes", || (of_table(&fake) == four).then_some(()));
+    site.wait_log("no gateway of their family is configured");
+    // A file that makes no sense is refused with its line, and what was there stays.
+    table("203.0.113.1/24 0\n");
+    site.reload(&with("via 192.0.2.1;"));
+    site.wait_log("table.txt:1: 203.0.113.1/24 has host bits set");
+    assert_eq!(of_table(&fake), four);
+    site.reload(BASE);
+    wait("no routes of the file", || of_table(&fake).is_empty().then_some(()));
+}

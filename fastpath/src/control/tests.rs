@@ -184,6 +184,7 @@ fn groups_have_members_that_exist_once_and_weights_in_range() {
     };
     assert_eq!(refusal(group(&[])).0, Reason::Malformed);
     assert_eq!(refusal(group(&[(1, 256)])).0, Reason::Malformed);
+    assert_eq!(refusal(group(&[(1, 0)])).0, Reason::Malformed);
     assert_eq!(refusal(group(&[(1, 1), (1, 1)])).0, Reason::Malformed);
     assert_eq!(refusal(group(&[(9, 1)])).0, Reason::UnknownReference);
     let many: Vec<_> = (0..129).map(|key| (key, 1)).collect();
@@ -234,4 +235,55 @@ fn owners_have_names_and_a_limit_and_snapshots_count() {
     }
     assert_eq!(books.hello("one-more", false).unwrap_err().reason, Reason::Limit);
     assert!(books.hello("owner-7", false).is_ok());
+}
+
+fn packed(vrf: &str, routes: &[(&str, u64)]) -> v1::PackedRoutes {
+    let route = |(prefix, key): &(&str, u64)| (prefix.parse().unwrap(), ze_proto::packed::TargetKey::Nexthop(*key));
+    ze_proto::packed::put(vrf, routes.iter().map(route))
+}
+
+#[test]
+fn packed_routes_are_refused_one_by_one_with_their_prefix_and_as_a_whole_with_their_vrf() {
+    let refused = |packed| refusal(op(Op::PutPackedRoutes(packed)));
+    let unknown = packed("", &[("198.51.100.0/24", 1), ("203.0.113.0/24", 9)]);
+    let path = "/vrf[name='default']/route[prefix='203.0.113.0/24']";
+    assert_eq!(refused(unknown), (Reason::UnknownReference, path.into()));
+    assert_eq!(refused(packed("green", &[])), (Reason::UnknownReference, "/vrf[name='green']".into()));
+    let mut host_bits = packed("", &[("198.51.100.0/23", 1)]);
+    host_bits.routes4[3] |= 1;
+    assert_eq!(refused(host_bits).0, Reason::Malformed);
+    let mut short = packed("", &[("198.51.100.0/24", 1), ("203.0.113.0/24", 1)]);
+    short.routes4.pop();
+    assert_eq!(refused(short), (Reason::Malformed, "/vrf[name='default']".into()));
+    let mut number = packed("", &[("198.51.100.0/24", 1)]);
+    number.nexthops.clear();
+    assert_eq!(refused(number).0, Reason::Malformed);
+}
+
+#[test]
+fn backups_exist_and_are_others_and_vrfs_that_routes_lead_to_exist() {
+    let with = |key, kind, backup| op(Op::PutNexthop(v1::Nexthop { key, kind: Some(kind), backup }));
+    let hole = || Kind::Blackhole(v1::Empty {});
+    assert_eq!(refusal(with(7, hole(), Some(9))), (Reason::UnknownReference, "/nexthop[key='7']/backup".into()));
+    assert_eq!(refusal(with(7, hole(), Some(7))).0, Reason::Conflict);
+    let there = [ground(), vec![with(7, hole(), Some(1))]].concat();
+    assert_eq!(verify(&Objects::default(), "test", &there), []);
+    assert_eq!(refusal(with(7, Kind::LookupVrf("green".into()), None)).0, Reason::UnknownReference);
+}
+
+#[test]
+fn a_hello_of_a_former_life_or_without_sense_is_refused() {
+    let mut objects = Objects::default();
+    let hello = |generation, preference| v1::Hello {
+        owner: "test".into(),
+        snapshot: true,
+        preference,
+        generation,
+    };
+    objects.hello_with(&hello(5, 0)).unwrap();
+    let refused = objects.hello_with(&hello(4, 0)).unwrap_err();
+    assert!(refused.message.contains("generation 4 of test is out of order: 5 has begun"), "{refused}");
+    objects.hello_with(&hello(0, 0)).unwrap();
+    objects.hello_with(&hello(6, 0)).unwrap();
+    assert_eq!(objects.hello_with(&hello(7, 256)).unwrap_err().reason, Reason::Malformed);
 }

@@ -54,7 +54,7 @@ pub(crate) struct Fake {
 struct Shared {
     state: Mutex<State>,
     stalled: watch::Sender<bool>,
-    events: broadcast::Sender<v1::PortState>,
+    events: broadcast::Sender<v1::event::Event>,
 }
 
 impl Fake {
@@ -87,7 +87,13 @@ impl Fake {
 
     pub(crate) fn port_event(&self, name: &str, state: v1::LinkState) {
         let port = v1::PortState { name: name.into(), state: state.into(), ..Default::default() };
-        self.shared.events.send(port).expect("somebody watches");
+        self.shared.events.send(v1::event::Event::Port(port)).expect("somebody watches");
+    }
+
+    /// Somebody wants an audit.
+    pub(crate) fn want_audit(&self) {
+        let wanted = v1::event::Event::AuditWanted(v1::AuditWanted {});
+        self.shared.events.send(wanted).expect("somebody watches");
     }
 
     /// Whether somebody watches ports.
@@ -223,7 +229,7 @@ impl Dataplane for Service {
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let events = tokio_stream::wrappers::BroadcastStream::new(self.0.events.subscribe());
         let events = events.filter_map(Result::ok);
-        let event = |port| Ok(v1::Event { at_ns: 0, event: Some(v1::event::Event::Port(port)) });
+        let event = |event| Ok(v1::Event { at_ns: 0, event: Some(event) });
         Ok(Response::new(Box::pin(events.map(event))))
     }
 

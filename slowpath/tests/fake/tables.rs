@@ -207,6 +207,8 @@ impl Tables {
 
     fn check_nexthop(&self, name: &Name, kind: Option<&Kind>) -> Verdict {
         let interface = match kind {
+            // Found by what is connected, of which this model knows nothing.
+            Some(Kind::Gateway(gateway)) if gateway.interface.is_empty() => return Ok(()),
             Some(Kind::Gateway(gateway)) => &gateway.interface,
             Some(Kind::Interface(interface)) => interface,
             Some(Kind::Blackhole(_) | Kind::Unreachable(_) | Kind::Prohibit(_)) => return Ok(()),
