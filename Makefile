@@ -12,7 +12,7 @@ MUTANTS_SHARD ?= 0/16
 .NOTPARALLEL:
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint bench lab compare soak soak-lpm mutants clean
+.PHONY: help demo build test lint bench fib lab compare soak soak-lpm mutants clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -38,6 +38,11 @@ bench: ## cycles per packet and Mpps of one worker on in-memory ports
 	@scripts/setup.sh demo
 	cargo build --release --bin ze-perf
 	$(RELEASE)/ze-perf pipeline ip4
+
+fib: ## programming of tables: a full table through gRPC, updates, 100 flaps, what readers notice (root, minutes)
+	@scripts/setup.sh demo
+	cargo build --release --bin ze-perf --bin ze-fastpath
+	@scripts/as-root.sh $(RELEASE)/ze-perf fib --flaps 100 $(FIB_ARGS)
 
 lab: ## throughput, loss and latency of Ze over AF_XDP, a first look in less than 20 s (root)
 	@scripts/setup.sh demo

@@ -189,8 +189,7 @@ impl Client {
         let batches = batches.into_iter().map(|operations| Body::Operations(v1::Operations { operations }));
         let last = Body::EndOfSnapshot(v1::EndOfSnapshot {});
         let bodies = std::iter::once(first).chain(batches).chain(std::iter::once(last));
-        let requests: Vec<_> =
-            (1..).zip(bodies).map(|(batch, body)| request(batch, body)).collect();
+        let requests: Vec<_> = (1..).zip(bodies).map(|(batch, body)| request(batch, body)).collect();
         let count = requests.len();
         let replies: Vec<v1::ProgramReply> = self.call_within(timeout, "Program", async |d| {
             let replies = d.program(tokio_stream::iter(requests)).await?.into_inner();
@@ -198,6 +197,10 @@ impl Client {
         })?;
         Ok(replies.into_iter().flat_map(|reply| reply.refusals).collect())
     }
+}
+
+fn request(batch: u64, body: v1::program_request::Body) -> v1::ProgramRequest {
+    v1::ProgramRequest { batch, body: Some(body), ..v1::ProgramRequest::default() }
 }
 
 fn slow(call: &'static str) -> DaemonError {
