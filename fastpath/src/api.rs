@@ -124,7 +124,8 @@ impl Dataplane for Api {
     ) -> Result<Response<v1::LookupRouteReply>, Status> {
         let v1::LookupRouteRequest { vrf, address, flow } = request.into_inner();
         let address = address::from_bytes(&address).map_err(|e| Status::invalid_argument(e.to_string()))?;
-        let flow = flow.map(|flow| read_flow(address, &flow)).transpose().map_err(Status::invalid_argument)?;
+        let flow =
+            flow.map(|flow| read_flow(address, &flow)).transpose().map_err(Status::invalid_argument)?;
         let reply = self.control.ask(move |control| control.lookup_route(&vrf, address, flow)).await?;
         Ok(Response::new(reply.map_err(Status::not_found)?))
     }
@@ -252,7 +253,8 @@ fn read_flow(destination: IpAddr, flow: &v1::Flow) -> Result<Flow, String> {
     if source.is_ipv4() != destination.is_ipv4() {
         return Err(format!("a flow from {source} to {destination} is of two families"));
     }
-    let protocol = u8::try_from(flow.protocol).map_err(|_| format!("{} is no protocol number", flow.protocol))?;
+    let protocol =
+        u8::try_from(flow.protocol).map_err(|_| format!("{} is no protocol number", flow.protocol))?;
     let port = |port: u32| u16::try_from(port).map_err(|_| format!("{port} is no port number"));
     let ports = Some((port(flow.source_port)?, port(flow.destination_port)?));
     Ok(Flow { source, destination, protocol, ports })

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ze_config::{Config, Interface, InterfaceName, Object, Port, RouteKey, VrfName, XdpMode};
 use ze_proto::v1;
-use ze_rib::{GroupHash, Key, Rib, State, Value};
 use ze_rib::rib::Problem;
+use ze_rib::{GroupHash, Key, Rib, State, Value};
 
 /// The objects that the configuration names itself: all but nexthops, groups and routes.
 pub fn objects(config: &Config) -> State {

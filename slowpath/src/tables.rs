@@ -131,7 +131,11 @@ fn read(feed: &Feed, key: &TableKey, gateways: &[IpAddr]) -> bool {
         feed.update(key.vrf.as_str(), routes);
     });
     if without > 0 {
-        tracing::warn!(file = key.file, routes = without, "left out: no gateway of their family is configured");
+        tracing::warn!(
+            file = key.file,
+            routes = without,
+            "left out: no gateway of their family is configured"
+        );
     }
     match read {
         Ok(routes) => {

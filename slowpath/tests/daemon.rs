@@ -558,7 +558,9 @@ fn a_file_of_routes_is_brought_by_an_owner_of_its_own_and_follows_the_file() {
     let of_table = |fake: &Fake| {
         let state = fake.state();
         let own = state.tables.objects.iter().filter(|(_, owned)| owned.owner == "table");
-        own.map(|(name, _)| fake::tables::path(name)).filter(|path| path.contains("route")).collect::<Vec<_>>()
+        own.map(|(name, _)| fake::tables::path(name))
+            .filter(|path| path.contains("route"))
+            .collect::<Vec<_>>()
     };
     let route = |prefix: &str| format!("/vrf[name='default']/route[prefix='{prefix}']");
     let four = [route("203.0.113.0/25"), route("203.0.113.128/25")];

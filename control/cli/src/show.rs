@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use ze_proto::endpoint::Address;
 use ze_proto::v1::{
-    AuditFibRequest, Flow, GetFibRequest, GetInfoRequest, GetStatsRequest, ListInterfacesRequest, ListNeighborsRequest, ListPortsRequest,
-    ListVrfsRequest, LookupRouteRequest, Stats,
+    AuditFibRequest, Flow, GetFibRequest, GetInfoRequest, GetStatsRequest, ListInterfacesRequest,
+    ListNeighborsRequest, ListPortsRequest, ListVrfsRequest, LookupRouteRequest, Stats,
 };
 use ze_tui::rates::Rates;
 

@@ -51,8 +51,9 @@ pub(crate) fn route_prefix(text: &str) -> Result<IpNet, String> {
 
 /// A gateway that is found by its address alone.
 pub(crate) fn plain_gateway(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr =
-        text.parse().map_err(|_| format!("\"{text}\" is no IP address; an interface can not be stated here"))?;
+    let address: IpAddr = text
+        .parse()
+        .map_err(|_| format!("\"{text}\" is no IP address; an interface can not be stated here"))?;
     unicast(address)?;
     if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
         return Err("a link-local gateway needs an interface, which can not be stated here".into());

@@ -9,8 +9,8 @@ use crate::address::{gateway, interface_address, route_prefix};
 use crate::error::{Position, Report};
 use crate::limits::INTERFACE_NAME_MAX;
 use crate::model::{
-    Config, Discard, Hop, Interface, InterfaceName, Object, Port, RouteKey, StaticRoute, StaticRoutes, System,
-    TableKey, Unit, VrfName, XdpMode,
+    Config, Discard, Hop, Interface, InterfaceName, Object, Port, RouteKey, StaticRoute, StaticRoutes,
+    System, TableKey, Unit, VrfName, XdpMode,
 };
 use crate::syntax::Statement;
 use crate::tree::{Origins, address, place_in};

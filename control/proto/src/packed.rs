@@ -92,7 +92,10 @@ fn write(packed: &mut PackedRoutes, prefix: IpNet) -> &mut Vec<u8> {
 /// The routes to be put: prefix (possibly with host bits, which are the caller's to refuse) and number of the target.
 pub fn read_put(packed: &PackedRoutes) -> impl Iterator<Item = Result<(IpNet, usize), Malformed>> + '_ {
     let read = |bytes, wide| Reader { bytes, wide, targets: true };
-    read(packed.routes4.as_slice(), false).chain(read(packed.routes6.as_slice(), true)).enumerate().map(numbered)
+    read(packed.routes4.as_slice(), false)
+        .chain(read(packed.routes6.as_slice(), true))
+        .enumerate()
+        .map(numbered)
 }
 
 /// The prefixes to be deleted.
@@ -174,9 +177,15 @@ mod tests {
     fn routes_of_both_families_and_kinds_of_target_round_trip() {
         let net = |text: &str| text.parse::<IpNet>().unwrap();
         let (one, two, group) = (TargetKey::Nexthop(u64::MAX), TargetKey::Nexthop(2), TargetKey::Group(2));
-        let routes =
-            [(net("0.0.0.0/0"), two), (net("192.0.2.128/25"), group), (net("10.0.0.0/8"), one), (net("::/0"), one),
-             (net("2001:db8::/33"), group), (net("2001:db8::1/128"), two), (net("192.0.2.1/32"), one)];
+        let routes = [
+            (net("0.0.0.0/0"), two),
+            (net("192.0.2.128/25"), group),
+            (net("10.0.0.0/8"), one),
+            (net("::/0"), one),
+            (net("2001:db8::/33"), group),
+            (net("2001:db8::1/128"), two),
+            (net("192.0.2.1/32"), one),
+        ];
         let packed = put("blue", routes);
         assert_eq!((packed.vrf.as_str(), packed.nexthops.len(), packed.groups.len()), ("blue", 2, 1));
         let targets: Vec<_> = targets(&packed).collect();

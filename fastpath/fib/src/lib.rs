@@ -19,8 +19,8 @@ mod tables;
 mod target;
 pub mod writer;
 
-pub use interface::{Interface, InterfaceAddress4, InterfaceAddress6, PortKind, PortTable, VLANS};
 pub use group::{Group, GroupOptions};
+pub use interface::{Interface, InterfaceAddress4, InterfaceAddress6, PortKind, PortTable, VLANS};
 pub use nexthop::{Adjacency, Nexthop, REWRITE_BYTES};
 pub use tables::{Limits, Tables, View, Vrf};
 pub use target::Target;

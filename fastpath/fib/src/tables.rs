@@ -25,7 +25,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { ports: 1024, interfaces: 1024, vrfs: 4096, nexthops: 1 << 17, groups: 1 << 16, table_bytes: 1 << 30 }
+        Self {
+            ports: 1024,
+            interfaces: 1024,
+            vrfs: 4096,
+            nexthops: 1 << 17,
+            groups: 1 << 16,
+            table_bytes: 1 << 30,
+        }
     }
 }
 

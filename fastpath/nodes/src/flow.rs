@@ -124,7 +124,10 @@ mod tests {
 
     #[test]
     fn a_flow_keeps_its_hash_and_flows_differ() {
-        assert_eq!(hash4(1, false, &packet(7, 1000, 0)), hash4(1, false, &packet(7, 1000, ipv4::DONT_FRAGMENT)));
+        assert_eq!(
+            hash4(1, false, &packet(7, 1000, 0)),
+            hash4(1, false, &packet(7, 1000, ipv4::DONT_FRAGMENT))
+        );
         assert_ne!(hash4(1, false, &packet(7, 1000, 0)), hash4(1, false, &packet(7, 1001, 0)));
         assert_ne!(hash4(1, false, &packet(7, 1000, 0)), hash4(2, false, &packet(7, 1000, 0)));
     }
@@ -163,7 +166,9 @@ mod tests {
             let (source, destination) = (source.parse().unwrap(), destination.parse().unwrap());
             Flow { source, destination, protocol: protocol::TCP, ports }
         };
-        for (there, back) in [("10.0.0.1 10.0.0.2", "10.0.0.2 10.0.0.1"), ("2001:db8::1 ::9", "::9 2001:db8::1")] {
+        for (there, back) in
+            [("10.0.0.1 10.0.0.2", "10.0.0.2 10.0.0.1"), ("2001:db8::1 ::9", "::9 2001:db8::1")]
+        {
             let (there, back) = (flow(there, Some((1000, 80))), flow(back, Some((80, 1000))));
             assert_eq!(there.hash(1, true), back.hash(1, true));
             assert_ne!(there.hash(1, false), back.hash(1, false));
@@ -199,7 +204,8 @@ mod tests {
         let members: Vec<_> = (0..64).map(|bucket| ze_packet::NexthopId(bucket % 8)).collect();
         let group = ze_fib::Group::new(members).unwrap();
         // As two machines have them.
-        let seeds = [(0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b), (0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1)];
+        let seeds =
+            [(0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b), (0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1)];
         for ((seed, other_seed), symmetric) in seeds.into_iter().zip([false, true]) {
             let (mut first, mut second) = ([0.0; 8], [0.0; 8]);
             for flow in 0..100_000_u32 {

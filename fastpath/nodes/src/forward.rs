@@ -85,12 +85,7 @@ pub(crate) fn follow(
 }
 
 #[inline]
-fn choose(
-    cx: &Cx<'_>,
-    meta: &mut Meta,
-    value: u32,
-    hash: &impl Fn(&Meta, bool) -> u32,
-) -> Option<NexthopId> {
+fn choose(cx: &Cx<'_>, meta: &mut Meta, value: u32, hash: &impl Fn(&Meta, bool) -> u32) -> Option<NexthopId> {
     match Target::unpack(value)? {
         Target::Nexthop(id) => Some(id),
         Target::Group(group) => {

@@ -6,9 +6,7 @@ use ze_fib::Target;
 use ze_fib::writer::{Error as FibError, NexthopSpec};
 use ze_proto::v1::{self, Reason, operation::Operation};
 
-use super::objects::{
-    self, InterfaceObject, NexthopKind, NexthopObject, Objects, Owned, OwnerId, TargetKey,
-};
+use super::objects::{self, InterfaceObject, NexthopKind, NexthopObject, Objects, Owned, OwnerId, TargetKey};
 use super::parse::{self, Refused, refuse};
 use super::{Batch, Control, Stopping};
 

@@ -51,7 +51,11 @@ impl Control {
         let (four, six) = self.fib.route_counts(vrf);
         let mended = self.fib.mend_routes(vrf) as u64;
         if mended > 0 {
-            tracing::error!(vrf = self.vrf_name(vrf), mended, "lookups differed from the books and were put right");
+            tracing::error!(
+                vrf = self.vrf_name(vrf),
+                mended,
+                "lookups differed from the books and were put right"
+            );
         }
         (four + six, mended)
     }
@@ -123,7 +127,10 @@ impl Control {
             let routes: Vec<_> = self.fib.routes(vrf).filter_map(of_owner).collect();
             for part in routes.chunks(ROUTES_A_MESSAGE) {
                 let packed = packed::put(self.vrf_name(vrf), part.iter().copied());
-                out.push(v1::Owned { objects: vec![operation(Op::PutPackedRoutes(packed))], digests: Vec::new() });
+                out.push(v1::Owned {
+                    objects: vec![operation(Op::PutPackedRoutes(packed))],
+                    digests: Vec::new(),
+                });
             }
         }
     }
@@ -132,9 +139,13 @@ impl Control {
         let books = &self.objects;
         let mut out = Vec::new();
         let of_owner = |o: OwnerId| o == owner;
-        out.extend(books.vrfs.iter().filter(|(_, o)| of_owner(o.owner)).map(|(name, _)| {
-            Op::PutVrf(v1::Vrf { name: name.clone() })
-        }));
+        out.extend(
+            books
+                .vrfs
+                .iter()
+                .filter(|(_, o)| of_owner(o.owner))
+                .map(|(name, _)| Op::PutVrf(v1::Vrf { name: name.clone() })),
+        );
         out.extend(books.ports.values().filter(|o| of_owner(o.owner)).map(|o| Op::PutPort(o.value.clone())));
         out.extend(books.interfaces.iter().filter(|(_, o)| of_owner(o.owner)).map(|(name, o)| {
             Op::PutInterface(v1::Interface {

@@ -168,7 +168,12 @@ impl Control {
         Ok(reply)
     }
 
-    fn choose(&self, target: Target, flow: Option<Flow>, reply: &mut v1::LookupRouteReply) -> Option<NexthopId> {
+    fn choose(
+        &self,
+        target: Target,
+        flow: Option<Flow>,
+        reply: &mut v1::LookupRouteReply,
+    ) -> Option<NexthopId> {
         let group = match target {
             Target::Nexthop(id) => return Some(id),
             Target::Group(group) => group,

@@ -455,7 +455,8 @@ impl Objects {
         if let Some((interface, _)) = self.interfaces.iter().find(|(_, o)| o.value.vrf == name) {
             return in_use(vrf_path(name), format!("interface {interface}"));
         }
-        let leads_there = |o: &Owned<NexthopObject>| matches!(&o.value.kind, NexthopKind::Vrf(vrf) if vrf == name);
+        let leads_there =
+            |o: &Owned<NexthopObject>| matches!(&o.value.kind, NexthopKind::Vrf(vrf) if vrf == name);
         match self.nexthops.iter().find(|(_, o)| leads_there(o)) {
             Some(((_, key), _)) => in_use(vrf_path(name), format!("nexthop {key}")),
             None => Ok(()),
@@ -470,7 +471,10 @@ impl Objects {
         let by = |nexthop: &NexthopKind| match nexthop {
             NexthopKind::Gateway { interface, .. } => interface.as_deref() == Some(name),
             NexthopKind::Interface(interface) => interface == name,
-            NexthopKind::Vrf(_) | NexthopKind::Blackhole | NexthopKind::Unreachable | NexthopKind::Prohibit => false,
+            NexthopKind::Vrf(_)
+            | NexthopKind::Blackhole
+            | NexthopKind::Unreachable
+            | NexthopKind::Prohibit => false,
         };
         if let Some(((_, key), _)) = self.nexthops.iter().find(|(_, o)| by(&o.value.kind)) {
             return in_use(interface_path(name), format!("nexthop {key}"));

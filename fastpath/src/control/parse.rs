@@ -196,7 +196,9 @@ pub fn gateway(path: &str, address: IpAddr) -> Result<(), Refused> {
 /// When host bits are set, or it is no prefix at all.
 pub fn prefix(vrf: &str, bytes: &[u8], prefix_len: u32) -> Result<IpNet, Refused> {
     let path = || format!("{}/route", objects::vrf_path(vrf));
-    let Ok(address) = ze_proto::address::from_bytes(bytes) else { return Err(address(&path(), bytes).unwrap_err()) };
+    let Ok(address) = ze_proto::address::from_bytes(bytes) else {
+        return Err(address(&path(), bytes).unwrap_err());
+    };
     let Some(net) = u8::try_from(prefix_len).ok().and_then(|len| IpNet::new(address, len).ok()) else {
         return Err(address_and_len(&path(), bytes, prefix_len).unwrap_err());
     };

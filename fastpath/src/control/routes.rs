@@ -34,7 +34,10 @@ impl Control {
     }
 
     pub(super) fn put_packed(&mut self, owner: OwnerId, message: &v1::PackedRoutes) -> Refusals {
-        let (vrf, id) = match self.route_vrf(&message.vrf).and_then(|found| check_packed(&found.0, message).map(|()| found)) {
+        let (vrf, id) = match self
+            .route_vrf(&message.vrf)
+            .and_then(|found| check_packed(&found.0, message).map(|()| found))
+        {
             Ok(found) => found,
             Err(refused) => return vec![(0, refused)],
         };

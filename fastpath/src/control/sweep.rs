@@ -43,8 +43,7 @@ impl Control {
         let groups: Vec<_> = groups.map(|((_, key), _)| *key).collect();
         let nexthops = self.objects.nexthops.iter().filter(|(_, o)| is_stale(o, owner, now));
         let nexthops: Vec<_> = nexthops.map(|((_, key), _)| *key).collect();
-        count(groups, |key| self.delete_group(owner, key))
-            + self.sweep_backed(owner, nexthops)
+        count(groups, |key| self.delete_group(owner, key)) + self.sweep_backed(owner, nexthops)
     }
 
     /// A backup can go only after what it backs: those with a backup first.

@@ -238,7 +238,8 @@ fn owners_have_names_and_a_limit_and_snapshots_count() {
 }
 
 fn packed(vrf: &str, routes: &[(&str, u64)]) -> v1::PackedRoutes {
-    let route = |(prefix, key): &(&str, u64)| (prefix.parse().unwrap(), ze_proto::packed::TargetKey::Nexthop(*key));
+    let route =
+        |(prefix, key): &(&str, u64)| (prefix.parse().unwrap(), ze_proto::packed::TargetKey::Nexthop(*key));
     ze_proto::packed::put(vrf, routes.iter().map(route))
 }
 
@@ -264,7 +265,10 @@ fn packed_routes_are_refused_one_by_one_with_their_prefix_and_as_a_whole_with_th
 fn backups_exist_and_are_others_and_vrfs_that_routes_lead_to_exist() {
     let with = |key, kind, backup| op(Op::PutNexthop(v1::Nexthop { key, kind: Some(kind), backup }));
     let hole = || Kind::Blackhole(v1::Empty {});
-    assert_eq!(refusal(with(7, hole(), Some(9))), (Reason::UnknownReference, "/nexthop[key='7']/backup".into()));
+    assert_eq!(
+        refusal(with(7, hole(), Some(9))),
+        (Reason::UnknownReference, "/nexthop[key='7']/backup".into())
+    );
     assert_eq!(refusal(with(7, hole(), Some(7))).0, Reason::Conflict);
     let there = [ground(), vec![with(7, hole(), Some(1))]].concat();
     assert_eq!(verify(&Objects::default(), "test", &there), []);
@@ -274,12 +278,8 @@ fn backups_exist_and_are_others_and_vrfs_that_routes_lead_to_exist() {
 #[test]
 fn a_hello_of_a_former_life_or_without_sense_is_refused() {
     let mut objects = Objects::default();
-    let hello = |generation, preference| v1::Hello {
-        owner: "test".into(),
-        snapshot: true,
-        preference,
-        generation,
-    };
+    let hello =
+        |generation, preference| v1::Hello { owner: "test".into(), snapshot: true, preference, generation };
     objects.hello_with(&hello(5, 0)).unwrap();
     let refused = objects.hello_with(&hello(4, 0)).unwrap_err();
     assert!(refused.message.contains("generation 4 of test is out of order: 5 has begun"), "{refused}");

@@ -61,11 +61,22 @@ pub(super) fn measure(args: &FibArgs, routes: &[(IpNet, u16)]) -> Result<Figures
     let beside = std::env::current_exe()?.parent().map(ToOwned::to_owned);
     let binaries = Binaries::new(args.bin_dir.as_deref().or(beside.as_deref()));
     let fastpath = Fastpath::start(&lab, &router, &binaries, &FastpathOptions::default())?;
-    fastpath.client()?.program("config", vec![
-        op(Op::PutPort(v1::Port { name: "lan0".into(), ..v1::Port::default() })),
-        op(Op::PutInterface(v1::Interface { name: "lan0".into(), port: "lan0".into(), ..v1::Interface::default() })),
-        op(Op::PutAddress(v1::Address { interface: "lan0".into(), address: vec![10, 99, 0, 1], prefix_len: 16 })),
-    ])?;
+    fastpath.client()?.program(
+        "config",
+        vec![
+            op(Op::PutPort(v1::Port { name: "lan0".into(), ..v1::Port::default() })),
+            op(Op::PutInterface(v1::Interface {
+                name: "lan0".into(),
+                port: "lan0".into(),
+                ..v1::Interface::default()
+            })),
+            op(Op::PutAddress(v1::Address {
+                interface: "lan0".into(),
+                address: vec![10, 99, 0, 1],
+                prefix_len: 16,
+            })),
+        ],
+    )?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let feed = Feed::new();
     let options = feed::Options {
@@ -168,7 +179,8 @@ impl Bench<'_> {
         for elsewhere in 1..=3 {
             let before = self.feed.progress().acknowledged;
             let began = Instant::now();
-            self.feed.set_nexthops((0..NEXTHOPS).map(|key| gateway(key, key + u64::from(key == 0) * elsewhere)));
+            self.feed
+                .set_nexthops((0..NEXTHOPS).map(|key| gateway(key, key + u64::from(key == 0) * elsewhere)));
             let mut client = self.fastpath.client()?;
             let wanted = gateway_address(elsewhere);
             while !self.leads_to(&mut client, wanted)? {

@@ -115,7 +115,9 @@ fn addresses(routes: &[(IpNet, u16)]) -> Arc<Vec<u32>> {
         state ^= state << 17;
         state
     };
-    let one = |random: u64| four.get((random % count) as usize).map_or(random as u32, |a| a | (random >> 56) as u32);
+    let one = |random: u64| {
+        four.get((random % count) as usize).map_or(random as u32, |a| a | (random >> 56) as u32)
+    };
     Arc::new((0..ADDRESSES).map(|_| one(next())).collect())
 }
 

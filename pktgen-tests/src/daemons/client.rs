@@ -121,7 +121,8 @@ impl Client {
     /// # Errors
     /// When it does not answer.
     pub fn lookup(&mut self, destination: IpAddr) -> Result<Option<v1::RouteEntry>, DaemonError> {
-        let request = v1::LookupRouteRequest { address: address::to_bytes(destination), ..Default::default() };
+        let request =
+            v1::LookupRouteRequest { address: address::to_bytes(destination), ..Default::default() };
         self.call("LookupRoute", async |d| Ok(d.lookup_route(request).await?.into_inner().route))
     }
 

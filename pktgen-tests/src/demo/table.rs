@@ -66,7 +66,9 @@ fn await_routes(
         if routes == wanted && owner.is_some_and(|owner| owner.backlog == 0) {
             return Ok(state);
         }
-        check(began.elapsed() < LOAD_TIMEOUT, || format!("{routes} of {wanted} routes after {LOAD_TIMEOUT:?}"))?;
+        check(began.elapsed() < LOAD_TIMEOUT, || {
+            format!("{routes} of {wanted} routes after {LOAD_TIMEOUT:?}")
+        })?;
         std::thread::sleep(POLL);
     }
 }
@@ -88,6 +90,9 @@ fn count_lines(file: &Path) -> std::io::Result<u64> {
 }
 
 fn wrong(file: &Path, error: &std::io::Error) -> StepError {
-    LabError::Io { what: format!("read {}", file.display()), source: std::io::Error::new(error.kind(), error.to_string()) }
-        .into()
+    LabError::Io {
+        what: format!("read {}", file.display()),
+        source: std::io::Error::new(error.kind(), error.to_string()),
+    }
+    .into()
 }

@@ -96,10 +96,8 @@ impl Feed {
 
 /// Brings the fast path what is in the table, for ever.
 pub async fn run(options: Options, feed: Feed) {
-    let mut pause = crate::backoff::Backoff::new(
-        crate::dplane::CONNECT_PAUSE_MIN,
-        crate::dplane::CONNECT_PAUSE_MAX,
-    );
+    let mut pause =
+        crate::backoff::Backoff::new(crate::dplane::CONNECT_PAUSE_MIN, crate::dplane::CONNECT_PAUSE_MAX);
     loop {
         let began = tokio::time::Instant::now();
         let ended = session::run(&options, &feed).await;

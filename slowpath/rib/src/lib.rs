@@ -22,6 +22,6 @@ pub mod state;
 pub mod wire;
 mod wire_read;
 
-pub use rib::{Connected, Fib, Problem, Rib, Source};
 pub use feed::Feed;
+pub use rib::{Connected, Fib, Problem, Rib, Source};
 pub use state::{GroupHash, Key, Nexthop, RouteTarget, State, Value};

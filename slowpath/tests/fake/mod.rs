@@ -269,10 +269,7 @@ impl Dataplane for Service {
     async fn get_fib(&self, _: Request<v1::GetFibRequest>) -> Result<Response<v1::FibState>, Status> {
         no()
     }
-    async fn audit_fib(
-        &self,
-        _: Request<v1::AuditFibRequest>,
-    ) -> Result<Response<v1::FibState>, Status> {
+    async fn audit_fib(&self, _: Request<v1::AuditFibRequest>) -> Result<Response<v1::FibState>, Status> {
         no()
     }
     async fn list_owned(

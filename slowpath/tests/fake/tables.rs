@@ -347,7 +347,8 @@ pub(crate) fn elements(operation: &v1::Operation) -> Vec<(Name, Option<Object>)>
                 TargetKey::Group(key) => Target::NexthopGroup(key),
             };
             let routes = packed::read_put(packed).map(|route| route.expect("a whole route"));
-            let put = |(prefix, number)| (packed_name(packed, prefix), Some(Object::Route(Some(target(number)))));
+            let put =
+                |(prefix, number)| (packed_name(packed, prefix), Some(Object::Route(Some(target(number)))));
             routes.map(put).collect()
         }
         Op::DeletePackedRoutes(packed) => {

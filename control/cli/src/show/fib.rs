@@ -163,7 +163,14 @@ fn audit_text(fib: &Fib<'_>, paint: Paint) -> String {
         let Some(audit) = &owner.audit else {
             let why = if owner.connected { "no answer yet" } else { "has no stream" };
             let empty = || Cell::default();
-            table.row([compared.as_str().into(), empty(), empty(), empty(), empty(), Cell::styled(why, Style::Dim)]);
+            table.row([
+                compared.as_str().into(),
+                empty(),
+                empty(),
+                empty(),
+                empty(),
+                Cell::styled(why, Style::Dim),
+            ]);
             continue;
         };
         table.row([

@@ -146,10 +146,10 @@ mod tests {
             let new = kept(&old, &before, &after);
             assert!(moved(&old, &new) * count as usize <= old.len(), "1 of {count}: {}", moved(&old, &new));
             assert_eq!(share(&new, 2), 0.0);
-            let (least, most) = after.iter().map(|(id, _)| share(&new, id.0)).fold(
-                (1.0_f64, 0.0_f64),
-                |(least, most), share| (least.min(share), most.max(share)),
-            );
+            let (least, most) = after
+                .iter()
+                .map(|(id, _)| share(&new, id.0))
+                .fold((1.0_f64, 0.0_f64), |(least, most), share| (least.min(share), most.max(share)));
             assert!(most - least <= 2.0 / old.len() as f64 + 1e-12, "1 of {count}: {least} to {most}");
         }
     }

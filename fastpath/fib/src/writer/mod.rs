@@ -31,8 +31,8 @@ use ze_sync::Domain;
 use crate::hash::Fold;
 use crate::{Limits, Tables};
 
-pub use interfaces::InterfaceSpec;
 pub use groups::GROUP_MEMBERS_MAX;
+pub use interfaces::InterfaceSpec;
 pub use nexthops::NexthopSpec;
 pub use routes::{RouteSource, VrfMemory};
 

@@ -185,7 +185,8 @@ impl Fib {
     /// While routes lead to it, or it is a member of a group or the backup of another one.
     pub fn remove_nexthop(&mut self, id: NexthopId) -> Result<(), Error> {
         let entry = self.nexthops.get(&id).ok_or_else(|| Error::Unknown(id.to_string()))?;
-        let users = [(entry.groups.into(), "groups"), (entry.routes, "routes"), (entry.backs.into(), "nexthops")];
+        let users =
+            [(entry.groups.into(), "groups"), (entry.routes, "routes"), (entry.backs.into(), "nexthops")];
         if let Some((count, what)) = users.iter().find(|(count, _)| *count > 0) {
             return Err(Error::InUse(id.to_string(), format!("{count} {what}")));
         }
@@ -317,7 +318,9 @@ impl Fib {
     fn check_nexthop(&self, spec: &NexthopSpec) -> Result<(), Error> {
         match (spec.interface(), spec) {
             (Some(id), _) if !self.interfaces.contains_key(&id) => Err(Error::Unknown(id.to_string())),
-            (None, NexthopSpec::Vrf(vrf)) if !self.vrfs.contains_key(vrf) => Err(Error::Unknown(vrf.to_string())),
+            (None, NexthopSpec::Vrf(vrf)) if !self.vrfs.contains_key(vrf) => {
+                Err(Error::Unknown(vrf.to_string()))
+            }
             _ => Ok(()),
         }
     }
@@ -362,7 +365,9 @@ impl Fib {
             NexthopSpec::Gateway(interface, address) => {
                 self.is_up(*interface) && self.neighbors.contains_key(&(*interface, *address))
             }
-            NexthopSpec::Interface(interface) | NexthopSpec::SubnetBroadcast(interface) => self.is_up(*interface),
+            NexthopSpec::Interface(interface) | NexthopSpec::SubnetBroadcast(interface) => {
+                self.is_up(*interface)
+            }
             NexthopSpec::Local(_)
             | NexthopSpec::Vrf(_)
             | NexthopSpec::Blackhole

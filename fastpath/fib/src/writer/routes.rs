@@ -146,8 +146,12 @@ impl Fib {
         let entry = self.vrfs.get(&vrf)?;
         let of_source = |candidate: &&Candidate| candidate.source == source;
         match prefix {
-            IpNet::V4(net) => entry.four.candidates(&table_prefix(*net).ok()?).iter().find(of_source).map(|c| c.target),
-            IpNet::V6(net) => entry.six.candidates(&table_prefix(*net).ok()?).iter().find(of_source).map(|c| c.target),
+            IpNet::V4(net) => {
+                entry.four.candidates(&table_prefix(*net).ok()?).iter().find(of_source).map(|c| c.target)
+            }
+            IpNet::V6(net) => {
+                entry.six.candidates(&table_prefix(*net).ok()?).iter().find(of_source).map(|c| c.target)
+            }
         }
     }
 

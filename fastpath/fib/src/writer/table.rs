@@ -140,9 +140,10 @@ where
     /// Every candidate, and whether it is in force; in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Prefix<F>, Candidate, bool)> + '_ {
         let in_force = self.held.iter().filter_map(|(prefix, held)| Some((*prefix, held.candidate()?, true)));
-        let others = self.contested.iter().flat_map(|(prefix, all)| {
-            all.iter().skip(1).map(|candidate| (*prefix, *candidate, false))
-        });
+        let others = self
+            .contested
+            .iter()
+            .flat_map(|(prefix, all)| all.iter().skip(1).map(|candidate| (*prefix, *candidate, false)));
         in_force.chain(others)
     }
 
@@ -155,7 +156,8 @@ where
     /// Puts right in the longest-prefix match what differs from the books.
     pub(super) fn mend(&mut self) -> usize {
         let mut mended = 0;
-        let surplus: Vec<_> = self.lpm.iter().map(|(prefix, _)| prefix).filter(|p| !self.held.contains_key(p)).collect();
+        let surplus: Vec<_> =
+            self.lpm.iter().map(|(prefix, _)| prefix).filter(|p| !self.held.contains_key(p)).collect();
         for prefix in surplus {
             self.lpm.remove(prefix);
             mended += 1;

@@ -262,7 +262,9 @@ fn a_backup_takes_over_when_the_link_or_the_neighbour_goes_and_gives_back() {
     assert_eq!(bench.fib.unresolved_with_backup(), [(first, ip("10.0.1.2"))]);
     // A backup that can not be used either is no help: what is there says why.
     bench.fib.neighbor_withdrawn(second, ip("10.0.2.2"));
-    assert!(matches!(bench.default("192.0.2.1"), Some(Nexthop::Unresolved { interface, .. }) if interface == first));
+    assert!(
+        matches!(bench.default("192.0.2.1"), Some(Nexthop::Unresolved { interface, .. }) if interface == first)
+    );
     bench.fib.neighbor_resolved(second, ip("10.0.2.2"), MAC).unwrap();
     assert_eq!(way(&bench), Some(second));
     bench.fib.neighbor_resolved(first, ip("10.0.1.2"), MAC).unwrap();
@@ -284,7 +286,14 @@ fn a_shared_nexthop_is_repointed_and_flipped_without_touching_a_prefix() {
     }
     let memory = bench.fib.vrf_memory(Fib::DEFAULT_VRF);
     let timed = |what: &str, limit_ms: u128, work: &mut dyn FnMut()| {
-        let least = (0..3).map(|_| { let began = std::time::Instant::now(); work(); began.elapsed() }).min().unwrap();
+        let least = (0..3)
+            .map(|_| {
+                let began = std::time::Instant::now();
+                work();
+                began.elapsed()
+            })
+            .min()
+            .unwrap();
         println!("{what}: {least:?} for {PREFIXES} prefixes");
         assert!(least.as_millis() < limit_ms, "{what} took {least:?}");
     };

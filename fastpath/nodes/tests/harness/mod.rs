@@ -17,7 +17,8 @@ use ze_packet::{GroupId, InterfaceId, MacAddr, NexthopId, PortId, VrfId, WorkerI
 use ze_sync::Reader;
 
 pub const HERTZ: u64 = 1_000_000_000;
-pub const LIMITS: Limits = Limits { ports: 128, interfaces: 64, vrfs: 16, nexthops: 256, groups: 16, table_bytes: 1 << 24 };
+pub const LIMITS: Limits =
+    Limits { ports: 128, interfaces: 64, vrfs: 16, nexthops: 256, groups: 16, table_bytes: 1 << 24 };
 
 /// The MAC address of interface `n`.
 pub const fn mac(n: u8) -> MacAddr {

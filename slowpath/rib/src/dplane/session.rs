@@ -11,8 +11,8 @@ use tonic::transport::Channel;
 use ze_proto::v1::{self, dataplane_client::DataplaneClient, program_request::Body};
 
 use super::{
-    ACKNOWLEDGE_TIME_MAX, AUDIT_EVERY, Absence, BATCH_STEPS_MAX, News, Options, ROUND_STEPS_MAX, SessionError,
-    WINDOW_BATCHES, connect_reason,
+    ACKNOWLEDGE_TIME_MAX, AUDIT_EVERY, Absence, BATCH_STEPS_MAX, News, Options, ROUND_STEPS_MAX,
+    SessionError, WINDOW_BATCHES, connect_reason,
 };
 use crate::plan::Step;
 use crate::reconcile::{Outcome, Reconciler};
@@ -66,7 +66,8 @@ impl Stream {
         let mut client = connected.map_err(|e| SessionError::Connect(connect_reason(options, &e)))?;
         let (requests, outgoing) = mpsc::channel(WINDOW_BATCHES);
         let hello = v1::Hello { owner: options.owner.clone(), snapshot: true, ..v1::Hello::default() };
-        let first = v1::ProgramRequest { batch: 1, body: Some(Body::Hello(hello)), ..v1::ProgramRequest::default() };
+        let first =
+            v1::ProgramRequest { batch: 1, body: Some(Body::Hello(hello)), ..v1::ProgramRequest::default() };
         requests.try_send(first).map_err(|_| SessionError::Closed)?;
         let started = limited(client.program(ReceiverStream::new(outgoing))).await?;
         let replies = started.map_err(|status| ended(&status))?.into_inner();
@@ -76,7 +77,8 @@ impl Stream {
     }
 
     async fn send(&mut self, body: Body) -> Result<(), SessionError> {
-        let request = v1::ProgramRequest { batch: self.sent + 1, body: Some(body), ..v1::ProgramRequest::default() };
+        let request =
+            v1::ProgramRequest { batch: self.sent + 1, body: Some(body), ..v1::ProgramRequest::default() };
         limited(self.requests.send(request)).await?.map_err(|_| SessionError::Closed)?;
         self.sent += 1;
         Ok(())

@@ -14,7 +14,8 @@ pub(super) async fn audit(
     client: &mut DataplaneClient<Channel>,
     feed: &Feed,
 ) -> Result<v1::AuditReport, tonic::Status> {
-    let request = v1::ListOwnedRequest { owner: owner.to_owned(), objects: true, digests: true, ..Default::default() };
+    let request =
+        v1::ListOwnedRequest { owner: owner.to_owned(), objects: true, digests: true, ..Default::default() };
     let (objects, digests) = list(client, request).await?;
     let nexthops: BTreeMap<_, _> = objects
         .into_iter()
@@ -68,9 +69,8 @@ fn differing(
 fn routes(operation: &Op) -> Vec<(String, ipnet::IpNet, packed::TargetKey)> {
     let Op::PutPackedRoutes(message) = operation else { return Vec::new() };
     let targets: Vec<_> = packed::targets(message).collect();
-    let route = |(prefix, number): (ipnet::IpNet, usize)| {
-        Some((message.vrf.clone(), prefix, *targets.get(number)?))
-    };
+    let route =
+        |(prefix, number): (ipnet::IpNet, usize)| Some((message.vrf.clone(), prefix, *targets.get(number)?));
     packed::read_put(message).flatten().filter_map(route).collect()
 }
 

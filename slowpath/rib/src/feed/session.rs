@@ -52,7 +52,8 @@ async fn live(options: &Options, feed: &Feed) -> Result<Infallible, Ended> {
     let first = v1::ProgramRequest { batch: 1, body: Some(Body::Hello(hello)), ..Default::default() };
     requests.send(first).await.map_err(|_| Ended::Closed)?;
     let replies = limited(client.program(ReceiverStream::new(outgoing))).await??.into_inner();
-    let mut session = Session { feed, requests, replies, sent: 1, acknowledged: 0, outstanding: VecDeque::new() };
+    let mut session =
+        Session { feed, requests, replies, sent: 1, acknowledged: 0, outstanding: VecDeque::new() };
     session.reply().await?;
     feed.table().forget(monotonic_ns());
     session.serve(options, client).await
@@ -68,7 +69,11 @@ struct Session<'f> {
 }
 
 impl Session<'_> {
-    async fn serve(&mut self, options: &Options, mut client: DataplaneClient<Channel>) -> Result<Infallible, Ended> {
+    async fn serve(
+        &mut self,
+        options: &Options,
+        mut client: DataplaneClient<Channel>,
+    ) -> Result<Infallible, Ended> {
         self.bring().await?;
         self.send(Body::EndOfSnapshot(v1::EndOfSnapshot {}), 0).await?;
         let swept = self.reply().await?.swept;

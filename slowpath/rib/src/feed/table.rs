@@ -228,17 +228,22 @@ impl Table {
         // What is a backup comes before what has one.
         put.sort_by_key(|nexthop| nexthop.backup.is_some());
         for nexthop in put {
-            let Some(nexthop) = stand_in(nexthop, self.refused_nexthops.get(&nexthop.key), now) else { continue };
+            let Some(nexthop) = stand_in(nexthop, self.refused_nexthops.get(&nexthop.key), now) else {
+                continue;
+            };
             if self.known_nexthops.get(&nexthop.key) != Some(&nexthop) {
                 batch.operations.push(v1::Operation { operation: Some(Op::PutNexthop(nexthop.clone())) });
                 batch.layout.push(Part::PutNexthop(nexthop));
             }
         }
         let unused = |key: &u64| {
-            self.numbers.get(&TargetKey::Nexthop(*key)).is_none_or(|number| self.uses[*number as usize - 1] == 0)
+            self.numbers
+                .get(&TargetKey::Nexthop(*key))
+                .is_none_or(|number| self.uses[*number as usize - 1] == 0)
         };
         let gone = self.known_nexthops.keys().filter(|key| !self.nexthops.contains_key(key) && unused(key));
-        let waits = |key: &&u64| self.refused_nexthops.get(*key).is_some_and(|refused| now < refused.retry_at);
+        let waits =
+            |key: &&u64| self.refused_nexthops.get(*key).is_some_and(|refused| now < refused.retry_at);
         for key in gone.filter(|key| !waits(key)) {
             batch.operations.push(v1::Operation { operation: Some(Op::DeleteNexthop(*key)) });
             batch.layout.push(Part::DeleteNexthop(*key));
@@ -391,7 +396,9 @@ impl Table {
         }
         let concerned: Vec<_> = (0..self.slots.len() as u32)
             .filter(|at| self.slots[*at as usize].known != 0)
-            .filter(|at| buckets.contains(&(ze_proto::digest::bucket(&self.slots[*at as usize].prefix) as u32)))
+            .filter(|at| {
+                buckets.contains(&(ze_proto::digest::bucket(&self.slots[*at as usize].prefix) as u32))
+            })
             .collect();
         for at in concerned {
             let slot = self.slots[at as usize];

@@ -27,7 +27,13 @@ impl Pair {
         let mut refusals = Vec::new();
         let mut refuse = |element: usize, path: String| {
             let reason = v1::Reason::Limit.into();
-            refusals.push(v1::Refusal { operation: index, element: element as u32, path, reason, message: "no".into() });
+            refusals.push(v1::Refusal {
+                operation: index,
+                element: element as u32,
+                path,
+                reason,
+                message: "no".into(),
+            });
         };
         match operation.operation.as_ref().unwrap() {
             Op::PutNexthop(nexthop) => drop(self.nexthops.insert(nexthop.key, nexthop.clone())),
