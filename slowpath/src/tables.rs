@@ -42,15 +42,19 @@ impl Tables {
             return;
         }
         self.wanted.clone_from(&config.tables);
-        if let Some(reading) = self.reading.take() {
-            reading.abort();
-        }
         if !self.running && !self.wanted.is_empty() {
             self.running = true;
             tokio::spawn(feed::run(self.feed_options(), self.feed.clone()));
         }
         let (feed, wanted) = (self.feed.clone(), self.wanted.clone());
-        self.reading = Some(tokio::spawn(read_all(feed, wanted)));
+        // One after the other, so that the newest has the last word.
+        let before = self.reading.take();
+        self.reading = Some(tokio::spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            read_all(feed, wanted).await;
+        }));
     }
 
     fn feed_options(&self) -> feed::Options {
