@@ -134,7 +134,9 @@ pub(super) fn lookup_page(args: &RouteArgs, reply: &LookupRouteReply, paint: Pai
     further.iter().for_each(|row| add(&mut table, row));
     let last = reply.further.last().unwrap_or(entry);
     let flow_hash = from.filter(|_| last.group.is_some()).map(|_| reply.flow_hash);
-    let text = format!("{}{}", table.render(paint), words(last, reply.chosen, flow_hash));
+    let words = words(last, reply.chosen, flow_hash);
+    let gap = if words.is_empty() { "" } else { "\n" };
+    let text = format!("{}{gap}{words}", table.render(paint));
     let group = last.group.as_ref().map(|group| Group {
         key: group.key,
         members: last.nexthops.len(),
@@ -148,7 +150,7 @@ pub(super) fn lookup_page(args: &RouteArgs, reply: &LookupRouteReply, paint: Pai
 
 /// What the table does not say: the group, the member of the flow, its adjacency and what it has carried.
 fn words(entry: &RouteEntry, chosen: u32, flow_hash: Option<u32>) -> String {
-    let mut out = String::from("\n");
+    let mut out = String::new();
     if let Some(group) = &entry.group {
         let mut how = format!("group {} of {} nexthops", group.key, entry.nexthops.len());
         how += &format!(", {} buckets", group.buckets);
