@@ -50,8 +50,8 @@ pub fn warnings(document: &Document) -> Vec<String> {
 /// What is wrong with the file, or what the fast path would refuse, each with file, line, path and reason.
 pub async fn prepare(path: &Path, options: &Options) -> anyhow::Result<Document> {
     let file = path.to_owned();
-    let document = tokio::task::spawn_blocking(move || ze_config::load(&file)).await??;
-    let document = tokio::task::spawn_blocking(move || check_tables(document)).await??;
+    let load = move || -> anyhow::Result<Document> { check_tables(ze_config::load(&file)?) };
+    let document = tokio::task::spawn_blocking(load).await??;
     let (state, _) = whole(&document.config);
     match verify(options, &state).await {
         Ok(refused) if refused.is_empty() => Ok(document),

@@ -65,10 +65,10 @@ pub(super) fn measure(args: &FibArgs, routes: &[(IpNet, u16)]) -> Result<Figures
     let addresses = addresses(routes);
     let reader = |fib: &Fib, stop: Arc<AtomicBool>| -> Result<std::thread::JoinHandle<Times>> {
         let (tables, addresses) = (fib.tables(), addresses.clone());
-        let (reader, core) = (domain.register().context("a reader")?, cores.last().copied());
+        let (mut reader, core) = (domain.register().context("a reader")?, cores.last().copied());
         Ok(std::thread::spawn(move || {
             core.map(core_affinity::set_for_current);
-            read(&tables, &reader, &addresses, &stop)
+            read(&tables, &mut reader, &addresses, &stop)
         }))
     };
     let stop = Arc::new(AtomicBool::new(false));
@@ -121,7 +121,7 @@ fn addresses(routes: &[(IpNet, u16)]) -> Arc<Vec<u32>> {
     Arc::new((0..ADDRESSES).map(|_| one(next())).collect())
 }
 
-fn read(tables: &ze_fib::Tables, reader: &ze_sync::Reader, addresses: &[u32], stop: &AtomicBool) -> Times {
+fn read(tables: &ze_fib::Tables, reader: &mut ze_sync::Reader, addresses: &[u32], stop: &AtomicBool) -> Times {
     let hertz = clock::hertz() as f64;
     let mut cycles: Vec<f64> = Vec::with_capacity(1 << 22);
     let (mut values, mut found) = ([0; BATCH], 0_u64);
@@ -129,7 +129,7 @@ fn read(tables: &ze_fib::Tables, reader: &ze_sync::Reader, addresses: &[u32], st
     let mut lookups = 0_u64;
     while !stop.load(Ordering::Relaxed) {
         for batch in addresses.chunks_exact(BATCH) {
-            let before = clock::now();
+            let before = clock::cycles();
             {
                 let guard = reader.enter();
                 let view = tables.view(&guard);
@@ -142,7 +142,7 @@ fn read(tables: &ze_fib::Tables, reader: &ze_sync::Reader, addresses: &[u32], st
             }
             reader.quiescent();
             if cycles.len() < cycles.capacity() {
-                cycles.push(clock::now().wrapping_sub(before) as f64);
+                cycles.push(clock::cycles().wrapping_sub(before) as f64);
             }
             lookups += BATCH as u64;
         }
