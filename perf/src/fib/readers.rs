@@ -121,7 +121,12 @@ fn addresses(routes: &[(IpNet, u16)]) -> Arc<Vec<u32>> {
     Arc::new((0..ADDRESSES).map(|_| one(next())).collect())
 }
 
-fn read(tables: &ze_fib::Tables, reader: &mut ze_sync::Reader, addresses: &[u32], stop: &AtomicBool) -> Times {
+fn read(
+    tables: &ze_fib::Tables,
+    reader: &mut ze_sync::Reader,
+    addresses: &[u32],
+    stop: &AtomicBool,
+) -> Times {
     let hertz = clock::hertz() as f64;
     let mut cycles: Vec<f64> = Vec::with_capacity(1 << 22);
     let (mut values, mut found) = ([0; BATCH], 0_u64);
