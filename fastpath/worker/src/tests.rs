@@ -295,7 +295,7 @@ fn a_core_that_is_not_there_is_named() {
 fn a_stepped_worker_does_nothing_between_its_turns_and_lives_at_the_time_it_is_told() {
     const HERTZ: u64 = 1_000;
     let (arena, frames) = Arena::allocate(1024, false).unwrap();
-    let limits = Limits { nexthops: 16, groups: 4, vrfs: 4, ports: 4, interfaces: 4 };
+    let limits = Limits { nexthops: 16, groups: 4, vrfs: 4, ports: 4, interfaces: 4, table_bytes: 1 << 24 };
     let mut fib = Fib::new(&Domain::new(), limits);
     let rate = ze_nodes::IcmpLimits { destination_rate_pps: 1, destination_burst: 1, ..Default::default() };
     let (mut worker, mut handle) = stepped(Setup {
