@@ -33,8 +33,10 @@ impl Router {
     fn new(workers: usize, homes: [usize; 2], idle: IdleMode) -> Self {
         let (arena, frames) = Arena::allocate(FRAMES, false).unwrap();
         let domain = Domain::new();
-        let mut fib =
-            Fib::new(&domain, Limits { nexthops: 1024, groups: 16, vrfs: 4, ports: 16, interfaces: 16, table_bytes: 1 << 24 });
+        let mut fib = Fib::new(
+            &domain,
+            Limits { nexthops: 1024, groups: 16, vrfs: 4, ports: 16, interfaces: 16, table_bytes: 1 << 24 },
+        );
         let available = core_affinity::get_core_ids().unwrap();
         let cores = available.iter().map(|core| core.id).cycle().take(workers).collect();
         let mut spawned = spawn(Setup {
