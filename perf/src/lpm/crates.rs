@@ -84,9 +84,8 @@ macro_rules! rivals {
             }
 
             fn build(routes: &[(Prefix<$family>, Value)]) -> Self {
-                let pair = |(prefix, value): &(Prefix<$family>, Value)| {
-                    ((prefix.addr(), prefix.len()), value.get())
-                };
+                let pair =
+                    |(prefix, value): &(Prefix<$family>, Value)| ((prefix.addr(), prefix.len()), value.get());
                 routes.iter().map(pair).collect()
             }
 

@@ -154,7 +154,7 @@ pub(super) fn family_of(path: &Path) -> Result<Family> {
 }
 
 /// Adds routes until there are `wanted`, keeping the table's shape: half are the block next to an existing route, half
-/// more-specifics of one (of the lengths that the table's own have), half of all with its nexthop.
+/// more-specifics of one (of the lengths that the table's own have), half of all with its nexthop, the others with that of any route.
 fn grow(routes: &mut Routes, wanted: usize) -> Result<()> {
     let bits = routes.family.bits();
     if wanted < routes.all.len() {
@@ -176,8 +176,9 @@ fn grow(routes: &mut Routes, wanted: usize) -> Result<()> {
         let (net, hop) = routes.all[random.below(routes.all.len())];
         let Some(new) = neighbour_or_specific(net, bits, &lengths, &mut random) else { continue };
         if there.insert(new) {
-            let keeps_hop = random.below(2) == 0;
-            routes.all.push((new, if keeps_hop { hop } else { random.below(routes.hops) as u16 }));
+            // That of any route, so that common nexthops stay common.
+            let other = routes.all[random.below(routes.all.len())].1;
+            routes.all.push((new, if random.below(2) == 0 { hop } else { other }));
         }
     }
     bail!("the table does not grow beyond {} routes", routes.all.len())
