@@ -268,7 +268,8 @@ fn warnings(forwarders: &[Forwarder]) -> Vec<String> {
         let takes_all = one.rounds.iter().any(|round| round.trials.len() == 1);
         if takes_all {
             all.push(format!(
-                "{}: took all that the generator could offer: its throughput may be higher than what is told",
+                "{}: lost nothing at overload. Packets are the generator's until the forwarder frees them, so that it \
+                 was slowed to what the forwarder takes",
                 one.name
             ));
         }
