@@ -74,7 +74,7 @@ pub fn delete(vrf: &str, prefixes: impl IntoIterator<Item = IpNet>) -> PackedRou
 
 fn write(packed: &mut PackedRoutes, prefix: IpNet) -> &mut Vec<u8> {
     let len = usize::from(prefix.prefix_len()).div_ceil(8);
-    let out = match prefix.addr() {
+    match prefix.addr() {
         IpAddr::V4(address) => {
             packed.routes4.push(prefix.prefix_len());
             packed.routes4.extend_from_slice(&address.octets()[..len]);
@@ -85,8 +85,7 @@ fn write(packed: &mut PackedRoutes, prefix: IpNet) -> &mut Vec<u8> {
             packed.routes6.extend_from_slice(&address.octets()[..len]);
             &mut packed.routes6
         }
-    };
-    out
+    }
 }
 
 /// The routes to be put: prefix (possibly with host bits, which are the caller's to refuse) and number of the target.

@@ -46,7 +46,7 @@ impl Group {
     /// of them, and every share of the weights is exact.
     #[inline]
     pub fn choose(&self, hash: u32) -> NexthopId {
-        let bucket = (u64::from(hash) * self.buckets.len() as u64 >> 32) as usize;
+        let bucket = ((u64::from(hash) * self.buckets.len() as u64) >> 32) as usize;
         self.buckets.get(bucket).copied().unwrap_or(NexthopId(0))
     }
 
