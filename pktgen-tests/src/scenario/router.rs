@@ -341,7 +341,11 @@ impl Route {
                 let key = key();
                 let member = |nexthop| v1::GroupMember { nexthop, weight: 1 };
                 let members = members.into_iter().map(member).collect();
-                puts.push(Put::PutNexthopGroup(v1::NexthopGroup { key, members, ..v1::NexthopGroup::default() }));
+                puts.push(Put::PutNexthopGroup(v1::NexthopGroup {
+                    key,
+                    members,
+                    ..v1::NexthopGroup::default()
+                }));
                 return (puts, v1::route::Target::NexthopGroup(key));
             }
         };
