@@ -103,7 +103,7 @@ pub(super) fn claim(prefix: &str) -> Result<Option<OwnerLock>, LabError> {
 /// The directory appears under its final name only when its lock is held, so a sweep never sees it without.
 fn claim_in(labs: &Path, prefix: &str) -> io::Result<Option<OwnerLock>> {
     let new = labs.join(format!(".new-{prefix}-{:?}", thread::current().id()));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&new)?;
+    make_directory(&new)?;
     fs::write(new.join(SCRIPT_FILE), SCRIPT)?;
     let owner = File::create(new.join(OWNER_FILE))?;
     let lock = Flock::lock(owner, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)?;
@@ -117,6 +117,17 @@ fn claim_in(labs: &Path, prefix: &str) -> io::Result<Option<OwnerLock>> {
             if taken { Ok(None) } else { Err(error) }
         }
     }
+}
+
+/// With its parents, which the reaper of the last lab may take away while we are about it.
+fn make_directory(path: &Path) -> io::Result<()> {
+    const TRIES: u32 = 100;
+    let make = || fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    (1..TRIES).map(|_| make()).find(|made| !is_gone(made)).unwrap_or_else(make)
+}
+
+fn is_gone(made: &io::Result<()>) -> bool {
+    made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Where a lab keeps its files.

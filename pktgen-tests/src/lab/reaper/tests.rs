@@ -37,3 +37,23 @@ fn what_is_not_a_labs_prefix_is_never_removed() {
         remove(wrong).expect_err(wrong);
     }
 }
+
+#[test]
+fn the_last_lab_takes_the_directory_of_labs_with_it_and_the_next_makes_it_again() {
+    let scratch = Scratch::new("last");
+    let labs = scratch.0.join("labs");
+    let remove = |prefix: &str| {
+        let script = labs.join(prefix).join(SCRIPT_FILE);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", SCRIPT]).arg(script).args([prefix, "remove"]);
+        assert!(shell.status().expect("a shell").success(), "{prefix}");
+    };
+    for prefix in ["ze-reaper-1", "ze-reaper-2"] {
+        claim_in(&labs, prefix).expect("writable").expect("free");
+    }
+    remove("ze-reaper-1");
+    assert!(labs.join("ze-reaper-2").exists(), "the other lab stays");
+    remove("ze-reaper-2");
+    assert!(!labs.exists(), "nothing is left of them");
+    claim_in(&labs, "ze-reaper-3").expect("writable").expect("free");
+}
