@@ -45,8 +45,11 @@ impl Settled {
     /// Does this lookup result lead to the same rewrite? Then the packet has its nexthop now.
     #[inline]
     pub(crate) const fn leads(&self, meta: &mut Meta, value: u32) -> bool {
-        meta.nexthop = self.0;
-        value == self.0.0 && value != 0 && meta.flags & UNUSUAL == 0
+        let leads = value == self.0.0 && value != 0 && meta.flags & UNUSUAL == 0;
+        if leads {
+            meta.nexthop = self.0;
+        }
+        leads
     }
 
     /// A packet with this result was found to be rewritten. Only what is the nexthop itself is noted: a group chooses
