@@ -12,7 +12,6 @@
 #[doc(hidden)]
 pub mod builder;
 mod group;
-mod hash;
 mod interface;
 mod nexthop;
 mod tables;

@@ -24,11 +24,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use ze_packet::{GroupId, InterfaceId, NexthopId, PortId, VrfId};
 use ze_sync::Domain;
 
-use crate::hash::Fold;
 use crate::{Limits, Tables};
 
 pub use groups::GROUP_MEMBERS_MAX;
@@ -71,10 +71,10 @@ pub struct Fib {
     interface_numbers: Numbers,
     vrfs: HashMap<VrfId, VrfEntry>,
     vrf_numbers: Numbers,
-    nexthops: HashMap<NexthopId, NexthopEntry, Fold>,
+    nexthops: HashMap<NexthopId, NexthopEntry, RandomState>,
     concerned: Concerned,
     nexthop_numbers: Numbers,
-    groups: HashMap<GroupId, GroupEntry, Fold>,
+    groups: HashMap<GroupId, GroupEntry, RandomState>,
     group_numbers: Numbers,
     neighbors: HashMap<(InterfaceId, IpAddr), NeighborEntry>,
 }

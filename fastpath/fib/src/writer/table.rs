@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use ze_lpm::{Config, Domain, Family, Lpm, LpmReader, Prefix, Value};
 
 use super::{Error, RouteSource};
 use crate::Target;
-use crate::hash::Fold;
 
 /// A source's route for a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +28,11 @@ struct Held {
 
 pub(super) struct Table<F: Family> {
     lpm: Lpm<F>,
-    held: HashMap<Prefix<F>, Held, Fold>,
+    /// Looked up a million times a second. Seeded anew for each table, so that nobody who announces routes can choose
+    /// prefixes that meet in one bucket.
+    held: HashMap<Prefix<F>, Held, RandomState>,
     /// All candidates of contested prefixes, in order of precedence; two at least.
-    contested: HashMap<Prefix<F>, Vec<Candidate>, Fold>,
+    contested: HashMap<Prefix<F>, Vec<Candidate>, RandomState>,
 }
 
 impl Held {
