@@ -13,7 +13,7 @@ use ze_pktgen::lab::Requirements;
 use ze_pktgen::traffic::Rate;
 
 use crate::args::CompareOrder;
-use crate::dut::DutKind;
+use crate::dut::{Dut, DutKind};
 use crate::history;
 use crate::interrupt::{EXIT_CODE, Interrupt};
 use crate::lab::{Bench, BenchOptions, Offer, sizes};
@@ -88,7 +88,7 @@ impl<'a> Comparison<'a> {
         };
         let forwarders = order.duts.iter().map(|kind| {
             let dut = kind.make(ZE_IDLE, order.rules, order.vpp.as_deref());
-            Forwarder::new(dut.name(), dut.missing())
+            Forwarder::new(dut.name(), why_skipped(&*dut, routes.all.len()))
         });
         let forwarders: Vec<_> = forwarders.collect();
         let there = forwarders.iter().filter(|forwarder| forwarder.is_measured()).count();
@@ -165,6 +165,11 @@ impl<'a> Comparison<'a> {
         bench.stop()?;
         Ok((Round::of(round, shots, self.order.loss), notes))
     }
+}
+
+/// Why a forwarder is not even started.
+fn why_skipped(dut: &dyn Dut, routes: usize) -> Option<String> {
+    dut.missing().or_else(|| dut.refuses(routes))
 }
 
 /// A trickle must arrive, in one of some trials: on a busy machine a forwarder may have no core for a while.

@@ -84,6 +84,11 @@ pub trait Dut {
         None
     }
 
+    /// Why it can not take so many routes; none if it can.
+    fn refuses(&self, _routes: usize) -> Option<String> {
+        None
+    }
+
     /// Is there nothing between generator and sink but a cable? Then there is no [`Site`], and neither `start` nor
     /// `stop` is called.
     fn is_cable(&self) -> bool {

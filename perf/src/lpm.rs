@@ -46,6 +46,7 @@ const TRANSPARENT: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 /// When a table can not be read, an engine that was asked for does not exist, or an answer was wrong.
 pub fn run(args: &LpmArgs) -> Result<Report> {
     let families = args.families()?;
+    refuse_unknown(args, &families)?;
     let core = choose_core(args.core, "lpm").unwrap_or_else(|error| error.exit());
     start_with_huge_heap()?;
     let watch = Stopwatch::start();
@@ -65,6 +66,30 @@ pub fn run(args: &LpmArgs) -> Result<Report> {
     let pages = line(TRANSPARENT).unwrap_or_else(|| "none".to_owned());
     report.machine = Some(Machine::describe(core, watch.hertz(), format!("transparent: {pages}")));
     Ok(report)
+}
+
+/// Refuses engines that no family has, before any table is made.
+fn refuse_unknown(args: &LpmArgs, families: &[Family]) -> Result<()> {
+    let mut known: Vec<String> = Vec::new();
+    for name in families.iter().flat_map(|&family| names(family)) {
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    match args.engine.iter().find(|wanted| !known.contains(wanted)) {
+        Some(unknown) => bail!("no engine here is called {unknown}; these are: {}", known.join(", ")),
+        None => Ok(()),
+    }
+}
+
+/// All engines of a family that this machine may have.
+fn names(family: Family) -> Vec<String> {
+    let ours = ze_lpm::Engine::all().into_iter().map(ze::name);
+    let rivals = match family {
+        Family::V4 => V4::rivals().iter().map(|engine| engine.name().to_owned()).collect::<Vec<_>>(),
+        Family::V6 => V6::rivals().iter().map(|engine| engine.name().to_owned()).collect(),
+    };
+    ours.chain(dpdk::names(family).map(str::to_owned)).chain(rivals).collect()
 }
 
 /// Starts this program anew, once, with an allocator that asks for 2 MB pages: with small ones the rivals, whose tables

@@ -267,9 +267,11 @@ fn lpm_measures_ze_and_a_crate_and_prints_what_it_documents() {
 }
 
 #[test]
-fn lpm_names_the_engine_that_does_not_exist() {
+fn lpm_refuses_an_engine_that_does_not_exist_before_it_makes_a_table_and_names_those_that_do() {
     let output = ze_perf("lpm --family 4 --routes 1000 --trace uniform --runs 1 --engine rte_fob");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.contains("no engine here is called rte_fob"), "{error}");
+    assert!(error.contains("no engine here is called rte_fob; these are: ze, "), "{error}");
+    assert!(error.contains("rte_fib") && error.contains("prefix_trie"), "{error}");
+    assert!(!error.contains("builds"), "tables were made before it was refused: {error}");
 }

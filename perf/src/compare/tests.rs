@@ -52,3 +52,12 @@ fn what_always_loses_has_no_throughput() {
     let shots = search(0.005, &mut lossy).unwrap();
     assert_eq!((shots.len(), Round::of(1, shots, 0.005).mpps), (TRIALS_MAX, 0.0));
 }
+
+#[test]
+fn a_forwarder_that_can_not_take_the_routes_is_skipped_with_the_reason() {
+    let l3fwd = DutKind::DpdkL3fwd.make(ZE_IDLE, 1, None);
+    assert!(why_skipped(&*l3fwd, 902_116).is_some_and(|why| !why.is_empty()));
+    assert_eq!(l3fwd.refuses(1), None);
+    let control = DutKind::None.make(ZE_IDLE, 1, None);
+    assert_eq!(why_skipped(&*control, 902_116), None);
+}

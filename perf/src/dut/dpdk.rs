@@ -2,6 +2,7 @@
 
 mod build;
 mod forwarders;
+pub(crate) mod l3fwd;
 mod telemetry;
 
 use std::ffi::OsString;
@@ -11,7 +12,6 @@ use std::{env, fs};
 pub use forwarders::{L3fwd, Testpmd};
 
 pub(crate) use build::l3fwd_program;
-pub(crate) use forwarders::rule_files;
 pub(crate) use telemetry::Telemetry;
 
 /// Memory of a program, MiB: packets, and tables of l3fwd.

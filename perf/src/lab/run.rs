@@ -90,6 +90,9 @@ pub fn run(mut options: LabOptions) -> Result<ExitCode> {
     }
     let cases = cases(&options)?;
     options.bench.routes = routes(&options)?;
+    if let Some(why) = dut.refuses(options.bench.routes.len()) {
+        bail!("{}: {why}", options.dut);
+    }
     let interrupt = Interrupt::listen()?;
     let steps = cases.len() * (2 + options.goals.len() + 2);
     let mut lab = LabRun {

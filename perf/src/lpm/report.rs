@@ -90,7 +90,7 @@ impl Report {
     pub(super) fn why_not(&self) -> String {
         match self.skipped.first() {
             Some(Skipped { engine, reason }) => format!("{engine}: {reason}"),
-            None => format!("no engine here is called {}", self.wanted.join(" or ")),
+            None => format!("this family has no engine called {}", self.wanted.join(" or ")),
         }
     }
 

@@ -31,6 +31,11 @@ const TURN_TIME: Duration = Duration::from_millis(200);
 /// Addresses that the reader of the updates looks up at once, as the fast path does.
 const READER_BATCH: usize = 256;
 
+/// What an engine is called: the one that the fast path takes is `ze`.
+pub(super) fn name(engine: ze_lpm::Engine) -> String {
+    if engine == ze_lpm::Engine::best() { "ze".to_owned() } else { format!("ze_{}", engine.name()) }
+}
+
 /// Ze with one of its engines.
 pub(super) struct Ze<F: Net> {
     name: String,
@@ -46,10 +51,9 @@ impl<F: Net> Ze<F> {
     /// updates are measured, the reader is on `reader_core`.
     pub(super) fn all(reader_core: Option<usize>) -> Result<Vec<Self>> {
         let named = |engine: ze_lpm::Engine| {
-            let best = engine == ze_lpm::Engine::best();
             let domain = Domain::new();
             Ok(Self {
-                name: if best { "ze".to_owned() } else { format!("ze_{}", engine.name()) },
+                name: name(engine),
                 engine,
                 table: Lpm::new(&domain, Config::default()),
                 reader: domain.register().context("a reader of a new domain")?,

@@ -23,14 +23,12 @@ use ze_graph::clock;
 
 use super::routes::Routes;
 use super::traffic::Traffic;
-use crate::dut::dpdk::{self, Telemetry};
+use crate::dut::dpdk::{self, Telemetry, l3fwd};
 use crate::interrupt::Interrupt;
 use crate::stats::{Summary, median, rounded};
 
 /// Packets in turn: DPDK keeps all of them in its pool of 8192.
 const PACKETS: usize = 4096;
-/// Routes that l3fwd takes in a reasonable time: `rte_lpm` looks for each new rule among all of its length.
-const ROUTES_MAX: usize = 100_000;
 /// How long a program may take to start.
 const START: Duration = Duration::from_secs(30);
 /// How often a program that starts is asked for its counters.
@@ -191,24 +189,12 @@ impl Program {
     }
 
     fn l3fwd(core: usize, folder: &Folder, routes: &Routes) -> Result<Self> {
-        ensure!(
-            routes.all.len() <= ROUTES_MAX,
-            "its table takes minutes to fill with {} routes; {ROUTES_MAX} is the limit here",
-            routes.all.len()
-        );
+        if let Some(why) = l3fwd::refuses(routes.all.len()) {
+            bail!(why);
+        }
         let program = dpdk::l3fwd_program().map_err(|why| anyhow!(why))?;
         let nets: Vec<_> = routes.all.iter().map(|(net, _)| *net).collect();
-        let [four, six] = dpdk::rule_files(&folder.0, &nets)?;
-        let options = [
-            "-p".to_owned(),
-            "0x3".to_owned(),
-            "-P".to_owned(),
-            "--parse-ptype".to_owned(),
-            "--lookup=lpm".to_owned(),
-            "--config=(0,0,0)".to_owned(),
-            format!("--rule_ipv4={}", four.display()),
-            format!("--rule_ipv6={}", six.display()),
-        ];
+        let options = l3fwd::options("(0,0,0)", &folder.0, &nets)?;
         Self::start(&program, "l3fwd", 1, core, folder, &options)
     }
 

@@ -1,17 +1,14 @@
 //! testpmd and l3fwd as devices under test, over AF_XDP sockets or, where that driver is missing, packet sockets.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use ipnet::IpNet;
+use anyhow::{Result, anyhow, bail, ensure};
 use ze_pktgen::lab::Process;
 
 use super::{
-    Telemetry, environment, has_driver, l3fwd_program, memory_note, runtime_directory, testpmd_program,
+    Telemetry, environment, has_driver, l3fwd, l3fwd_program, memory_note, runtime_directory, testpmd_program,
 };
 use crate::dut::{Dut, Site};
 use crate::lab::prioritize;
@@ -19,10 +16,6 @@ use crate::lab::prioritize;
 /// How long a program may take to start: it touches all its memory.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// Routes that l3fwd is given at most: `rte_lpm` looks for each new rule among all of its length, and a full table would
-/// take minutes.
-const L3FWD_ROUTES_MAX: usize = 100_000;
-
 /// Drivers for a kernel's device, the faster first; how each is told its device. Busy polling would take the device's
 /// NAPI away from the thread that it is pinned in, and receive nothing after the first packets.
 const DRIVERS: [(&str, &str); 2] =
@@ -184,29 +177,18 @@ impl Dut for L3fwd {
         l3fwd_program().err()
     }
 
+    fn refuses(&self, routes: usize) -> Option<String> {
+        l3fwd::refuses(routes)
+    }
+
     fn polls(&self) -> bool {
         true
     }
 
     fn start(&mut self, site: &Site<'_>) -> Result<()> {
         let program = l3fwd_program().map_err(|why| anyhow!(why))?;
-        ensure!(
-            site.routes.len() <= L3FWD_ROUTES_MAX,
-            "its table takes minutes to fill with {} routes; {L3FWD_ROUTES_MAX} is the limit here",
-            site.routes.len()
-        );
-        let [four, six] = rule_files(site.lab.directory(), site.routes)?;
-        let options = [
-            "-p".to_owned(),
-            "0x3".to_owned(),
-            "-P".to_owned(),
-            "--parse-ptype".to_owned(),
-            "--lookup=lpm".to_owned(),
-            "--config=(0,0,0),(1,0,0)".to_owned(),
-            format!("--rule_ipv4={}", four.display()),
-            format!("--rule_ipv6={}", six.display()),
-            format!("--eth-dest=1,{}", mac(site.egress.peer_mac)),
-        ];
+        let mut options = l3fwd::options("(0,0,0),(1,0,0)", site.lab.directory(), site.routes)?;
+        options.push(format!("--eth-dest=1,{}", mac(site.egress.peer_mac)));
         self.running.start("l3fwd", &program, 1, &options, site)?;
         self.running.notes.push("lookup lpm: no TTL or checksum check, no counters of its own".to_owned());
         Ok(())
@@ -219,17 +201,4 @@ impl Dut for L3fwd {
     fn stop(&mut self) -> Result<()> {
         self.running.stop()
     }
-}
-
-/// The routes as l3fwd reads them, all to port 1; it wants at least one of each family.
-pub(crate) fn rule_files(folder: &Path, routes: &[IpNet]) -> Result<[PathBuf; 2]> {
-    let mut texts = ["R192.0.2.0/24 0\n".to_owned(), "R2001:db8:1::/64 0\n".to_owned()];
-    for net in routes {
-        let _ = writeln!(texts[usize::from(net.addr().is_ipv6())], "R{net} 1");
-    }
-    let paths = ["l3fwd.v4", "l3fwd.v6"].map(|name| folder.join(name));
-    for (path, text) in paths.iter().zip(&texts) {
-        fs::write(path, text).with_context(|| path.display().to_string())?;
-    }
-    Ok(paths)
 }
