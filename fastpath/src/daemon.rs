@@ -68,7 +68,9 @@ async fn start(args: &Args, kept: HashMap<String, OwnedFd>) -> Result<Ended> {
         hash_seed: args.hash_seed(),
         warnings,
     };
-    let (ready, handle) = Ready::new(Parts { facts, fib, spawned, arena, bank, kept, representors })?;
+    let run_dir = args.run_dir.clone();
+    let parts = Parts { facts, fib, spawned, arena, bank, kept, run_dir, representors };
+    let (ready, handle) = Ready::new(parts)?;
     let socket = server::Socket::listen(&args.socket(), args.socket_group.as_deref())?;
     let (stop, told) = tokio::sync::oneshot::channel::<()>();
     let stopped = told.map(drop).shared();

@@ -96,6 +96,55 @@ fn a_killed_fast_path_fails_closed_and_is_back_within_two_seconds() -> Result<()
     router.ready()
 }
 
+/// The kernel's forwarding switches of a port, both families.
+fn switches(router: &Namespace, device: &str) -> Result<Vec<String>> {
+    let read = |family| std::fs::read_to_string(format!("/proc/sys/net/{family}/conf/{device}/forwarding"));
+    let read_all = || ["ipv4", "ipv6"].into_iter().map(read).collect::<std::io::Result<Vec<_>>>();
+    Ok(router.run(read_all)??.iter().map(|text| text.trim().to_owned()).collect())
+}
+
+/// Has a process closed all it had? It has when it is gone, or when its last thread waits only to be asked for its status.
+fn is_over(pid: Pid) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    threads <= 1 && stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+}
+
+#[test]
+fn a_fast_path_killed_with_its_supervisor_leaves_the_kernels_forwarding_off_and_the_next_puts_it_back()
+-> Result<()> {
+    require_lab_with_xdp!();
+    let hosts = Hosts::build("killboth", Plan::default())?;
+    hosts.router.enable_forwarding()?;
+    let router = hosts.start()?;
+    router.fastpath.await_interfaces(&["lan0", "wan0"], PATIENCE)?;
+    ensure!(switches(&router.router, "lan0")? == ["0", "0"], "it stays on beside Ze");
+    let Router { mut slowpath, mut fastpath, lan, wan, router, lab } = router;
+    let daemon = Pid::from_raw(fastpath.client()?.info()?.pid as i32);
+    // Stopped first, it can neither restart the daemon nor tell it to end in good order.
+    fastpath.process.signal(Signal::SIGSTOP)?;
+    kill(daemon, Signal::SIGKILL)?;
+    fastpath.process.kill()?;
+    slowpath.process.kill()?;
+    wait_until(PATIENCE, "the daemon's end", || is_over(daemon))?;
+    ensure!(switches(&router, "lan0")? == ["0", "0"], "the kernel forwards past the policy that ran here");
+    // Another one starts, with one of the ports only: the other is the kernel's again, and this one in the end.
+    let binaries = Binaries::new(None);
+    let fastpath = Fastpath::start(&lab, &router, &binaries, &FastpathOptions::default())?;
+    let config = "interfaces {\n    lan0 {\n        address 10.0.1.1/24;\n    }\n}\n";
+    let slowpath = Slowpath::start(&lab, &router, &binaries, &fastpath, config)?;
+    fastpath.await_interfaces(&["lan0"], PATIENCE)?;
+    let namespace = &router;
+    let are = |device, wanted| move || switches(namespace, device).is_ok_and(|all| all == [wanted, wanted]);
+    wait_until(PATIENCE, "the kernel to have wan0 back", are("wan0", "1"))?;
+    wait_until(PATIENCE, "lan0 to be Ze's", are("lan0", "0"))?;
+    slowpath.process.stop(PATIENCE)?;
+    fastpath.process.stop(PATIENCE)?;
+    wait_until(PATIENCE, "the kernel to have lan0 back", are("lan0", "1"))?;
+    drop((lan, wan));
+    Ok(())
+}
+
 #[test]
 fn a_reload_applies_the_difference_and_a_bad_file_changes_nothing_and_names_the_line() -> Result<()> {
     require_lab_with_xdp!();

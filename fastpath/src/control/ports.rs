@@ -74,8 +74,6 @@ struct Port {
     admin_down: bool,
     macs: Vec<MacAddr>,
     status: Status,
-    /// The kernel's forwarding on the device, off from the first opening until the port is given up.
-    forwarding: Option<KernelForwarding>,
     /// Nobody wants it any more: it goes once it is closed.
     doomed: bool,
     changes: u64,
@@ -89,13 +87,33 @@ pub(super) struct Ports {
     bank: Vec<Frame>,
     /// Links of an earlier life, by device.
     kept: HashMap<String, OwnedFd>,
+    /// The kernel's own forwarding, off on a device from its first opening until the port is given up.
+    forwarding: KernelForwarding,
     fail_open: bool,
     links: HashMap<String, super::Link>,
 }
 
 impl Ports {
-    pub(super) fn new(umem: Arc<Umem>, bank: Vec<Frame>, kept: HashMap<String, OwnedFd>) -> Self {
-        Self { all: BTreeMap::new(), umem, bank, kept, fail_open: false, links: HashMap::new() }
+    pub(super) fn new(
+        umem: Arc<Umem>,
+        bank: Vec<Frame>,
+        kept: HashMap<String, OwnedFd>,
+        forwarding: KernelForwarding,
+    ) -> Self {
+        Self { all: BTreeMap::new(), umem, bank, kept, forwarding, fail_open: false, links: HashMap::new() }
+    }
+
+    /// Gives the kernel its forwarding back on a device, unless it is a port still.
+    fn restore_forwarding_of(&mut self, gone: &str) {
+        let all = &self.all;
+        let is_port = |device: &str| all.values().any(|port| port.device == device);
+        self.forwarding.restore_except(|device| device != gone || is_port(device));
+    }
+
+    /// The same on all devices: those of an earlier life are given up too, so this is for when all ports are known.
+    fn restore_forwarding(&mut self) {
+        let all = &self.all;
+        self.forwarding.restore_except(|device| all.values().any(|port| port.device == device));
     }
 
     /// What interfaces learn from a port. Without a device there is no address, and nothing is up.
@@ -166,11 +184,12 @@ impl Control {
         let unchanged = self.objects.ports.get(&name).is_some_and(|old| old.value == message);
         if let Some(port) = self.ports.all.get_mut(&name).filter(|_| !unchanged) {
             let mode = message.xdp_mode();
-            let other = port.device != device_of(&message) || port.mode != mode;
-            port.device = device_of(&message).to_owned();
+            let device = std::mem::replace(&mut port.device, device_of(&message).to_owned());
+            let other = device != port.device || port.mode != mode;
             (port.mode, port.admin_down) = (mode, message.admin_down);
             if other {
                 self.close_port(&name);
+                self.ports.restore_forwarding_of(&device);
             }
         }
         let owned = self.objects.own(owner, message);
@@ -302,11 +321,12 @@ impl Control {
         }
     }
 
-    /// Links of an earlier life whose ports nobody wants any more: their programs go.
-    pub(super) fn drop_kept_links(&mut self) {
+    /// What an earlier life left of ports that nobody wants any more: XDP programs, switches of the kernel.
+    pub(super) fn drop_kept(&mut self) {
         for (device, _) in self.ports.kept.drain() {
             let _ = fdstore::forget(&kept_name(&device));
         }
+        self.ports.restore_forwarding();
     }
 
     /// Closes every port at an orderly stop. The workers have ended and given all queues back.
@@ -317,10 +337,10 @@ impl Control {
                 if let Status::Open(open) | Status::Closing(open) = port.status {
                     open.port.close();
                 }
-                port.forwarding.into_iter().for_each(KernelForwarding::restore);
             }
         };
         let _ = tokio::task::spawn_blocking(close).await;
+        self.ports.restore_forwarding();
     }
 }
 
@@ -341,7 +361,6 @@ fn new_port(id: PortId, kind: PortKind, device: &str, message: &v1::Port) -> Por
         admin_down: message.admin_down,
         macs: Vec::new(),
         status: Status::Missing,
-        forwarding: None,
         doomed: false,
         changes: 0,
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use ze_punt::representor::Representors;
 use ze_worker::{Command, Reply, Spawned};
 use ze_xsk::Umem;
 
+use super::kernel_forwarding::KernelForwarding;
 use super::objects::Objects;
 use super::ports::{KEPT_PREFIX, Ports};
 use super::{
@@ -56,6 +58,8 @@ pub struct Parts {
     pub bank: Vec<Frame>,
     /// Descriptors of an earlier life.
     pub kept: HashMap<String, OwnedFd>,
+    /// Where an earlier life left files.
+    pub run_dir: PathBuf,
     /// The representors.
     pub representors: Representors,
 }
@@ -94,7 +98,12 @@ impl Ready {
             neighbors: Engine::new(Limits::default(), parts.facts.instance),
             neighbor_glue: neighbors::Glue::default(),
             workers: parts.spawned.workers,
-            ports: Ports::new(Arc::new(Umem::new(Arc::clone(&parts.arena))), parts.bank, kept),
+            ports: Ports::new(
+                Arc::new(Umem::new(Arc::clone(&parts.arena))),
+                parts.bank,
+                kept,
+                KernelForwarding::open(&parts.run_dir),
+            ),
             arena: parts.arena,
             representors: representors::Desk::start(parts.representors, own.clone()),
             links: links::Links::default(),
@@ -172,7 +181,7 @@ impl Ready {
         for name in control.ports.kept_names() {
             let _ = fdstore::forget(&name);
         }
-        control.drop_kept_links();
+        control.drop_kept();
         for worker in &mut control.workers {
             let _ = worker.send(Command::Stop);
         }

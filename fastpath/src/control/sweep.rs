@@ -16,7 +16,7 @@ impl Control {
             + self.sweep_interfaces(owner, now)
             + self.sweep_ports(owner, now);
         self.representors_complete();
-        self.drop_kept_links();
+        self.drop_kept();
         self.settle();
         swept
     }

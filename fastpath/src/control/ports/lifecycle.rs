@@ -12,7 +12,6 @@ use ze_worker::Command;
 use ze_xsk::{BindMode, Device, Health, OpenedPort, PortSpec};
 
 use super::{Open, Port, REPRESENTOR_FRAMES, Status, kept_name, modes, no_socket};
-use crate::control::kernel_forwarding::KernelForwarding;
 use crate::control::{Control, Link};
 use crate::fdstore;
 
@@ -98,11 +97,10 @@ impl Control {
         let owners: Vec<_> = (0..opened.queues.len()).map(|queue| (first + queue) % count).collect();
         let queues = std::mem::take(&mut opened.queues);
         let reports = opened.report.queues.clone();
-        if kind == PortKind::Network && port.forwarding.is_none() {
-            match KernelForwarding::switch_off(&port.device) {
-                Ok(off) => port.forwarding = Some(off),
-                Err(error) => warn!(port = name, %error, "the kernel's own forwarding on the port stays on"),
-            }
+        if kind == PortKind::Network
+            && let Err(error) = self.ports.forwarding.switch_off(&port.device)
+        {
+            warn!(port = name, %error, "the kernel's own forwarding on the port");
         }
         // They may have changed while it was being opened: another device of the same name has another address.
         let macs: Vec<_> = port.macs.iter().map(|mac| mac.0).collect();
@@ -176,7 +174,7 @@ impl Control {
         if self.ports.all.get(name).is_some_and(over)
             && let Some(port) = self.ports.all.remove(name)
         {
-            port.forwarding.into_iter().for_each(KernelForwarding::restore);
+            self.ports.restore_forwarding_of(&port.device);
         }
     }
 
