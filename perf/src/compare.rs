@@ -79,7 +79,9 @@ impl<'a> Comparison<'a> {
         let routes = Routes::load(&order.routes, order.family.family())?;
         let options = BenchOptions {
             routes: routes.all.iter().map(|(net, _)| *net).collect(),
+            generator: order.generator,
             sink: order.sink,
+            moderation: order.moderation,
             placement: order.placement,
             queues: 1,
             cores: order.cores,

@@ -13,7 +13,7 @@ mod run;
 pub mod search;
 mod trial;
 
-pub use bench::{Bench, BenchOptions, Placement, SinkKind, sizes};
+pub use bench::{Bench, BenchOptions, GeneratorKind, Placement, SinkKind, sizes};
 pub use placement::{Cores, prioritize};
 pub use report::{BackToBack, CaseResult, LatencyAt, Parameters, Report, Throughput};
 pub use run::{LabOptions, run};

@@ -41,6 +41,7 @@ fn nonsense_is_refused_with_the_reason() {
         ("compare --dut frr", "frr"),
         ("compare --tester-core 0 --dut-core 0", "need a core each"),
         ("compare --size 63", "63"),
+        ("compare --size imix --generator live-frames", "live frames are all of one size"),
         ("compare --loss 80", "80 is not in 0 to 50"),
         ("report", "<FILE>"),
         ("check one", "<NEW>"),

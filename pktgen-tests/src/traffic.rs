@@ -12,8 +12,11 @@
 
 mod arrivals;
 mod clock;
+mod counter;
 mod generator;
 mod layers;
+mod live;
+mod object;
 mod pace;
 mod packets;
 mod replay;
@@ -27,15 +30,17 @@ use crate::lab::LabError;
 
 pub use arrivals::{Arrivals, LATENCY_MAX_NS};
 pub use clock::now_ns;
+pub use counter::Counter;
 pub use generator::{Generator, Transmission};
 pub use layers::Layer;
+pub use live::{LIVE_RATE_MIN_PPS, LiveGenerator, Sent};
 pub use pace::{Pace, Rate, Stop};
 pub use packets::{FLOWS_MAX, PacketSpec, Packets, Transport};
 pub use replay::{Capture, ReplayRate, Replayed, replay};
 pub use signature::{SIGNATURE_BYTES, Signature};
-pub use sink::{Counter, Sink};
+pub use sink::Sink;
 pub use sizes::{FCS_BYTES, FRAME_MAX_BYTES, FRAME_MIN_BYTES, Sizes};
-pub use trial::{Outcome, Receiver, trial};
+pub use trial::{Outcome, Receiver, trial, trial_live};
 pub use values::{Addresses, Ports, Random};
 
 /// Why traffic could not be sent or received.
@@ -50,9 +55,12 @@ pub enum TrafficError {
     /// The counting program could not be used.
     #[error(transparent)]
     Redirect(#[from] ze_redirect::Error),
+    /// The program that sends could not be loaded or told what to do.
+    #[error("the generator's XDP program: {0}")]
+    Program(#[from] libbpf_rs::Error),
     /// No memory for frames.
-    #[error("memory for frames: {0}")]
-    Memory(#[from] std::io::Error),
+    #[error("memory for frames, or a call of the kernel: {0}")]
+    System(#[from] std::io::Error),
     /// The lab failed, or somebody asked to stop.
     #[error(transparent)]
     Lab(#[from] LabError),

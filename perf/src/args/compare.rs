@@ -2,20 +2,25 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use ze_pktgen::traffic::Sizes;
+
 use super::conflict;
 use crate::dut::DutKind;
-use crate::lab::{Cores, Placement, SinkKind};
+use crate::lab::{Cores, GeneratorKind, Placement, SinkKind};
 use crate::pipeline::routes::{Family, SYNTHETIC_MAX, Source};
 
 pub(super) const COMPARE_HELP: &str = "\
 Every forwarder in turn stands between the same two cables (veth) in network namespaces of its own, and is taken away \
 again; then the next round begins: A B C A B C. The generator has one core, the forwarder the other: its threads and \
-its soft interrupts are confined to it. The sink is an XDP program that counts, on the generator's core. \
-The control has no forwarder, only a cable: what it gives is the most that generator and sink can.
+its soft interrupts are confined to it. The generator is a program in the kernel that makes packets in pages, as a \
+network card's driver hands them up (--generator). The sink counts on the generator's core (--sink). \
+The control has no forwarder, only a cable: what it gives is the most that generator and sink can with pages. A forwarder \
+that sends socket buffers is more work for the sink.
 
 In each round a forwarder is first offered a trickle, which must arrive; then as much as the generator can (overload); \
 then a search halves the interval in which its throughput lies: the highest rate offered of which no more than --loss \
@@ -66,6 +71,12 @@ pub struct CompareArgs {
     /// A vpp to compare with
     #[arg(long, value_name = "PROGRAM")]
     vpp: Option<PathBuf>,
+    /// How packets are made [default: live-frames; af-xdp for imix]
+    #[arg(long, value_enum)]
+    generator: Option<GeneratorKind>,
+    /// How packets are counted
+    #[arg(long, value_enum, default_value_t = SinkKind::Count)]
+    sink: SinkKind,
     /// The core of generator and sink
     #[arg(long, value_name = "N", default_value_t = 0)]
     tester_core: usize,
@@ -75,6 +86,9 @@ pub struct CompareArgs {
     /// Whose core does a device's receiving
     #[arg(long, value_enum, default_value_t = Placement::Confined)]
     placement: Placement,
+    /// How long a device waits after it has received for more, microseconds; 0 is as veth does by itself
+    #[arg(long, value_name = "US", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    moderation: u32,
     /// No real-time priority: on a quiet machine of more cores it is not needed
     #[arg(long)]
     no_realtime: bool,
@@ -125,7 +139,9 @@ pub struct CompareOrder {
     pub vpp: Option<PathBuf>,
     pub cores: Cores,
     pub placement: Placement,
+    pub generator: GeneratorKind,
     pub sink: SinkKind,
+    pub moderation: Duration,
     pub realtime: bool,
     pub json: bool,
     pub history: Option<PathBuf>,
@@ -140,7 +156,9 @@ impl CompareArgs {
         let cores = self.cores()?;
         let least = if self.family == IpVersion::Ip4 { "64" } else { "78" };
         let size = self.size.unwrap_or_else(|| least.to_owned());
-        crate::lab::sizes(&size, self.family.family()).map_err(|why| conflict("compare", &why))?;
+        let sizes =
+            crate::lab::sizes(&size, self.family.family()).map_err(|why| conflict("compare", &why))?;
+        let generator = generator(self.generator, &sizes)?;
         let mut duts = vec![DutKind::None];
         let wanted = if self.dut.is_empty() { DutKind::value_variants().to_vec() } else { self.dut };
         duts.extend(wanted.into_iter().filter(|kind| *kind != DutKind::None));
@@ -157,7 +175,9 @@ impl CompareArgs {
             vpp: self.vpp,
             cores,
             placement: self.placement,
-            sink: SinkKind::Count,
+            generator,
+            sink: self.sink,
+            moderation: Duration::from_micros(self.moderation.into()),
             realtime: !self.no_realtime,
             json: self.json,
             history: self.history,
@@ -172,6 +192,18 @@ impl CompareArgs {
             return Err(conflict("compare", "the tester and the forwarder need a core each"));
         }
         Ok(Cores { tester: self.tester_core, dut: self.dut_core })
+    }
+}
+
+/// Live frames are all of one size.
+fn generator(wanted: Option<GeneratorKind>, sizes: &Sizes) -> Result<GeneratorKind, clap::Error> {
+    match (wanted, sizes.is_one()) {
+        (Some(GeneratorKind::LiveFrames), false) => {
+            Err(conflict("compare", "live frames are all of one size: for a mix choose --generator af-xdp"))
+        }
+        (Some(kind), _) => Ok(kind),
+        (None, true) => Ok(GeneratorKind::LiveFrames),
+        (None, false) => Ok(GeneratorKind::AfXdp),
     }
 }
 

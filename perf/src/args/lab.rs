@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use ze_pktgen::daemons::Binaries;
@@ -10,7 +11,7 @@ use ze_pktgen::traffic::{FLOWS_MAX, Sizes};
 use super::conflict;
 use crate::dut;
 use crate::lab::search::Goal;
-use crate::lab::{BenchOptions, Cores, LabOptions, Placement, SinkKind};
+use crate::lab::{BenchOptions, Cores, GeneratorKind, LabOptions, Placement, SinkKind};
 use crate::pipeline::routes::{Family, SYNTHETIC_MAX, Source};
 
 pub(super) const LAB_HELP: &str = "\
@@ -182,7 +183,9 @@ impl LabArgs {
             bursts: if self.quick { 1 } else { self.bursts.into() },
             bench: BenchOptions {
                 routes: Vec::new(),
+                generator: GeneratorKind::AfXdp,
                 sink: self.sink,
+                moderation: Duration::ZERO,
                 placement: self.placement,
                 queues: self.queues,
                 cores,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{CompareOrder, IpVersion};
 use crate::history;
-use crate::lab::Trial;
+use crate::lab::{GeneratorKind, Trial};
 use crate::machine::{Machine, Stopwatch};
 use crate::pipeline::routes::Source;
 use crate::results::Figure;
@@ -52,6 +52,12 @@ pub struct Parameters {
     pub tester_core: usize,
     pub dut_core: usize,
     pub placement: String,
+    #[serde(default)]
+    pub generator: String,
+    #[serde(default)]
+    pub sink: String,
+    #[serde(default)]
+    pub moderation_us: f64,
     pub realtime: bool,
 }
 
@@ -172,7 +178,7 @@ impl Report {
         Self {
             scenario: KIND.to_owned(),
             parameters: Parameters::of(order, routes),
-            warnings: warnings(&forwarders),
+            warnings: warnings(&forwarders, order.generator),
             forwarders,
             machine: Machine::describe(order.cores.dut, watch.hertz(), ze_graph::Pages::Plain),
             interrupted,
@@ -196,8 +202,14 @@ impl Report {
             .as_ref()
             .map_or_else(String::new, |table| format!(" ({})", table.rsplit('/').next().unwrap_or(table)));
         let family = if p.family == IpVersion::Ip4 { "IPv4" } else { "IPv6" };
+        // Older results do not name them.
+        let ends = if p.generator.is_empty() {
+            String::new()
+        } else {
+            format!(", generator {}, sink {}", p.generator, p.sink)
+        };
         format!(
-            "{family}, {} route{}{table}, {} flows, {} bytes, at most {:.2} % of loss, {}",
+            "{family}, {} route{}{table}, {} flows, {} bytes, at most {:.2} % of loss, {}{ends}",
             p.routes,
             if p.routes == 1 { "" } else { "s" },
             p.flows,
@@ -238,17 +250,23 @@ impl Parameters {
             rules: order.rules,
             tester_core: order.cores.tester,
             dut_core: order.cores.dut,
-            placement: serde_json::to_value(order.placement)
-                .ok()
-                .and_then(|name| name.as_str().map(str::to_owned))
-                .unwrap_or_default(),
+            placement: name_of(order.placement),
+            generator: name_of(order.generator),
+            sink: name_of(order.sink),
+            moderation_us: order.moderation.as_secs_f64() * 1e6,
             realtime: order.realtime,
         }
     }
 }
 
+/// As on the command line.
+fn name_of(choice: impl Serialize) -> String {
+    let name = serde_json::to_value(choice).ok();
+    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
 /// Where the tester, and not the forwarder, was the limit; and what never kept its loss.
-fn warnings(forwarders: &[Forwarder]) -> Vec<String> {
+fn warnings(forwarders: &[Forwarder], generator: GeneratorKind) -> Vec<String> {
     let mut all = Vec::new();
     let control = forwarders.iter().find(|one| one.is_control()).and_then(Forwarder::median);
     if control.is_none() {
@@ -267,11 +285,14 @@ fn warnings(forwarders: &[Forwarder]) -> Vec<String> {
         }
         let takes_all = one.rounds.iter().any(|round| round.trials.len() == 1);
         if takes_all {
-            all.push(format!(
-                "{}: lost nothing at overload. Packets are the generator's until the forwarder frees them, so that it \
-                 was slowed to what the forwarder takes",
-                one.name
-            ));
+            let why = match generator {
+                GeneratorKind::AfXdp => {
+                    "packets are the generator's until the forwarder frees them, so that it was slowed to what the \
+                     forwarder takes"
+                }
+                GeneratorKind::LiveFrames => "the generator was the limit",
+            };
+            all.push(format!("{}: lost nothing at overload: {why}", one.name));
         }
         let late = one.rounds.iter().flat_map(|round| &round.trials).filter(|shot| shot.is_short()).count();
         if late > 0 {

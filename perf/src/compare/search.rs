@@ -9,6 +9,8 @@ use super::report::Shot;
 pub(super) const TRIALS_MAX: usize = 9;
 /// The search ends when its interval is as narrow as this: below what runs differ by.
 const WIDTH: f64 = 0.01;
+/// A forwarder that loses too much of this has no throughput.
+const PPS_MIN: f64 = 1000.0;
 /// What a forwarder takes at overload says little if it is less than this share of what was offered.
 const SHARE_MIN: f64 = 0.2;
 
@@ -22,7 +24,7 @@ pub(super) fn search(loss: f64, trial: &mut impl FnMut(Rate) -> Result<Shot>) ->
     let is_all = overload.loss_ratio <= loss;
     let mut next = first_guess(&overload);
     let mut shots = vec![overload];
-    while !is_all && shots.len() < TRIALS_MAX && high - low > WIDTH * high {
+    while !is_all && shots.len() < TRIALS_MAX && high - low > WIDTH * high && next >= PPS_MIN {
         let shot = trial(Rate::PacketsPerSecond(next))?;
         if shot.loss_ratio <= loss {
             low = f64::max(low, shot.offered_pps.min(next));

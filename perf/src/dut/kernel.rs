@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -117,11 +118,11 @@ pub(super) fn forward(site: &Site<'_>) -> Result<()> {
 fn batch(routes: &[IpNet], egress: &Side) -> String {
     let mut text = String::with_capacity(routes.len() * 56);
     for net in routes {
-        let (family, gateway) = match net {
-            IpNet::V4(_) => ("", egress.peer4.to_string()),
-            IpNet::V6(_) => ("-6 ", egress.peer6.to_string()),
+        let gateway: IpAddr = match net {
+            IpNet::V4(_) => egress.peer4.into(),
+            IpNet::V6(_) => egress.peer6.into(),
         };
-        let _ = writeln!(text, "{family}route replace {net} via {gateway} dev {}", egress.device);
+        let _ = writeln!(text, "route replace {net} via {gateway} dev {}", egress.device);
     }
     text
 }

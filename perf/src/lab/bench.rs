@@ -9,17 +9,29 @@ use ze_packet::MacAddr;
 use ze_pktgen::daemons::Binaries;
 use ze_pktgen::lab::{Interrupt, Lab, Namespace, VethOptions};
 use ze_pktgen::traffic::{
-    Addresses, Counter, FCS_BYTES, Generator, PacketSpec, Packets, Ports, Receiver, Sink, Sizes, Stop,
-    Transport, trial,
+    Addresses, Counter, FCS_BYTES, Generator, LiveGenerator, PacketSpec, Packets, Ports, Receiver, Sink,
+    Sizes, Stop, TrafficError, Transport, trial, trial_live,
 };
 
-use super::placement::{Cores, NapiRank, pin_napi, steer, take_tester_core};
+use super::placement::{Cores, NapiRank, moderate, pin_napi, steer, take_tester_core};
 use super::trial::{Offer, Trial};
 use crate::dut::{Dut, Side, Site};
 use crate::pipeline::routes::Family;
 
 /// What random flows start from.
 const SEED: u64 = 0x5eed;
+
+/// How the sending end works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GeneratorKind {
+    /// Sockets: each packet is numbered and stamped. The kernel copies it into a socket buffer, which a DUT on XDP has to
+    /// copy back, and which the DUT of the kernel gets for nothing
+    AfXdp,
+    /// A program in the kernel makes each packet in a page, as a network card's driver hands it up: several times as
+    /// fast. All of one size, and not stamped: the sink only counts
+    LiveFrames,
+}
 
 /// How the receiving end works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
@@ -29,6 +41,9 @@ pub enum SinkKind {
     Full,
     /// An XDP program counts: the least that a sink can cost. No latency
     Count,
+    /// A program in traffic control counts: the least for a DUT that sends socket buffers, which XDP would have to copy
+    /// into frames
+    Drop,
 }
 
 /// Whose core receives what comes by a cable.
@@ -46,10 +61,14 @@ pub enum Placement {
 pub struct BenchOptions {
     /// Prefixes that the DUT routes, of one or both families; destinations are taken from them.
     pub routes: Vec<IpNet>,
+    /// The sending end; live frames go with a sink that counts.
+    pub generator: GeneratorKind,
     /// The receiving end.
     pub sink: SinkKind,
     /// Soft interrupts.
     pub placement: Placement,
+    /// How long NAPI of a device waits after a turn for more, where it is confined to a core.
+    pub moderation: Duration,
     /// Queues of each device.
     pub queues: u32,
     /// Cores.
@@ -60,13 +79,20 @@ pub struct BenchOptions {
     pub binaries: Binaries,
 }
 
+/// Both ends of the path through the DUT.
+enum Ends {
+    Sockets(Box<Generator>, Receiver),
+    Live(Box<LiveGenerator>, Box<Counter>),
+}
+
 /// A bench that is ready for trials. Everything goes with it.
 pub struct Bench {
     // Dropped in this order: sockets, then the DUT, then the lab with its namespaces.
-    ends: Option<(Generator, Receiver)>,
+    ends: Option<Ends>,
     packets: Option<(Offer, Packets)>,
     dut: Box<dyn Dut>,
     options: BenchOptions,
+    tester: Namespace,
     to_mac: [u8; 6],
     from: Side,
     run: u16,
@@ -92,6 +118,7 @@ impl Bench {
             packets: None,
             dut,
             options,
+            tester: tester.clone(),
             to_mac: plugged.to_mac,
             from: plugged.ingress.clone(),
             run: 0,
@@ -112,11 +139,18 @@ impl Bench {
         if confined {
             steer(tester, &name.tx, tester_core)?;
             steer(tester, &name.rx, tester_core)?;
+            moderate(tester, &name.rx, self.options.moderation)?;
         }
         if let Some(namespace) = &plugged.namespace {
             if confined {
                 steer(namespace, &name.ingress, dut_core)?;
                 steer(namespace, &name.egress, dut_core)?;
+                moderate(namespace, &name.ingress, self.options.moderation)?;
+                moderate(namespace, &name.egress, self.options.moderation)?;
+            }
+            if self.options.generator == GeneratorKind::LiveFrames {
+                // What makes a veth take frames where there is no XDP program: NAPI. Cards' drivers have both.
+                namespace.ethtool(&["-K", &name.ingress, "gro", "on"])?;
             }
             let site = Site {
                 lab: &self.lab,
@@ -130,7 +164,11 @@ impl Bench {
             };
             self.dut.start(&site).with_context(|| format!("start {}", self.dut.name()))?;
         }
-        self.ends = Some(open(tester, name, self.options.sink)?);
+        self.ends = Some(self.open(tester, name)?);
+        if self.options.sink == SinkKind::Drop {
+            // NAPI: without, a veth takes no frames, and the sender's core does the receiving.
+            tester.ethtool(&["-K", &name.rx, "gro", "on"])?;
+        }
         if confined {
             let rank = |rank| self.options.realtime.then_some(rank);
             let tester_rank = rank(NapiRank::Above);
@@ -143,6 +181,35 @@ impl Bench {
             }
         }
         Ok(())
+    }
+
+    /// Opens both ends in the tester's namespace.
+    fn open(&self, tester: &Namespace, name: &Names) -> Result<Ends> {
+        let BenchOptions { generator, sink, .. } = &self.options;
+        let ends = tester.run(|| {
+            let counter = || match sink {
+                SinkKind::Drop => Counter::attach_tc(&name.rx),
+                _ => Counter::attach(&name.rx),
+            };
+            Ok::<_, TrafficError>(match (generator, sink) {
+                (GeneratorKind::LiveFrames, _) => {
+                    Ends::Live(Box::new(LiveGenerator::open(&name.tx)?), Box::new(counter()?))
+                }
+                (GeneratorKind::AfXdp, sink) => {
+                    let receiver = match sink {
+                        SinkKind::Full => Receiver::Full(Box::new(Sink::open(&name.rx)?)),
+                        SinkKind::Count | SinkKind::Drop => Receiver::Counting(Box::new(counter()?)),
+                    };
+                    Ends::Sockets(Box::new(Generator::open(&name.tx)?), receiver)
+                }
+            })
+        })??;
+        if *generator == GeneratorKind::AfXdp {
+            // Back-pressure is for routers. A generator offers what it is told to; what the DUT does not take in time is
+            // lost in front of it, as on a wire.
+            tester.tc(&["qdisc", "delete", "dev", &name.tx, "root"])?;
+        }
+        Ok(ends)
     }
 
     /// The DUT.
@@ -178,7 +245,7 @@ impl Bench {
 
     fn offer(&mut self, offer: &Offer, stop: Stop) -> Result<Trial> {
         self.prepare(offer)?;
-        let (Some((_, packets)), Some((generator, receiver))) = (&self.packets, &mut self.ends) else {
+        let (Some((_, packets)), Some(ends)) = (&self.packets, &mut self.ends) else {
             bail!("the bench is closed");
         };
         self.run = self.run.wrapping_add(1);
@@ -189,7 +256,12 @@ impl Bench {
         let outcome = std::thread::scope(|scope| {
             let work = || -> Result<_> {
                 take_tester_core(cores.tester, realtime)?;
-                Ok(trial(generator, receiver, packets, load, run, &interrupt)?)
+                Ok(match ends {
+                    Ends::Sockets(generator, receiver) => {
+                        trial(generator, receiver, packets, load, run, &interrupt)?
+                    }
+                    Ends::Live(generator, counter) => trial_live(generator, counter, load, &interrupt)?,
+                })
             };
             scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })?;
@@ -223,6 +295,9 @@ impl Bench {
             seed: SEED,
         };
         let packets = Packets::new(&spec).map_err(|why| anyhow::anyhow!(why))?;
+        if let Some(Ends::Live(generator, _)) = &mut self.ends {
+            self.tester.run(|| generator.load(&packets))??;
+        }
         self.packets = Some((offer.clone(), packets));
         Ok(())
     }
@@ -232,28 +307,22 @@ impl Bench {
     /// # Errors
     /// When the DUT had failed.
     pub fn stop(mut self) -> Result<()> {
-        if let Some((generator, receiver)) = self.ends.take() {
-            generator.close();
-            receiver.close();
+        match self.ends.take() {
+            Some(Ends::Sockets(generator, receiver)) => {
+                generator.close();
+                receiver.close();
+            }
+            Some(Ends::Live(generator, counter)) => {
+                generator.close();
+                counter.detach();
+            }
+            None => {}
         }
         if self.dut.is_cable() {
             return Ok(());
         }
         self.dut.stop().with_context(|| format!("stop {}", self.dut.name()))
     }
-}
-
-/// Opens both ends in the tester's namespace.
-fn open(tester: &Namespace, name: &Names, sink: SinkKind) -> Result<(Generator, Receiver)> {
-    let generator = tester.run(|| Generator::open(&name.tx))??;
-    // Back-pressure is for routers. A generator offers what it is told to; what the DUT does not take in time is lost
-    // in front of it, as on a wire.
-    tester.tc(&["qdisc", "delete", "dev", &name.tx, "root"])?;
-    let receiver = tester.run(|| match sink {
-        SinkKind::Full => Sink::open(&name.rx).map(|sink| Receiver::Full(Box::new(sink))),
-        SinkKind::Count => Counter::attach(&name.rx).map(|counter| Receiver::Counting(Box::new(counter))),
-    })??;
-    Ok((generator, receiver))
 }
 
 /// Names of the devices: used nowhere else on the machine, because NAPI threads are found by them.

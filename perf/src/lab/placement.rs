@@ -3,11 +3,12 @@
 //! On a veth the *sender's* core runs the receiver's soft interrupt: without care the generator would do the DUT's
 //! receiving for it, and the DUT the sink's. So each device with NAPI (that is, with XDP or GRO) gets NAPI threads
 //! (`/sys/class/net/DEV/threaded`), which are pinned to the core of whom the device belongs to. Devices without (kernel
-//! forwarding) get there by RPS. The threads have real-time priorities: above the tester and above a DUT that polls for
+//! forwarding behind a generator on sockets) get there by RPS. The threads have real-time priorities: above the tester and above a DUT that polls for
 //! ever, below a DUT that sleeps.
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -82,6 +83,22 @@ pub(super) fn pin_napi(
         }
     }
     Ok(pinned)
+}
+
+/// Makes NAPI of a device wait after a turn that had work, as cards do (`rx-usecs`). Without it a veth's sender wakes the
+/// receiver again and again, for a few packets each time.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn moderate(namespace: &Namespace, device: &str, wait: Duration) -> Result<()> {
+    if wait.is_zero() {
+        return Ok(());
+    }
+    let nanoseconds = wait.as_nanos();
+    let script = format!(
+        "cd /sys/class/net/{device} && echo 2 >napi_defer_hard_irqs && echo {nanoseconds} >gro_flush_timeout"
+    );
+    in_sysfs(namespace, &script).with_context(|| format!("moderate interrupts of {device}"))
 }
 
 /// Runs a line of shell in which `/sys` is that of the namespace.

@@ -173,6 +173,15 @@ impl Packets {
         self.flows.len()
     }
 
+    /// The length of all frames, without FCS; none if they differ.
+    #[must_use]
+    pub fn only_bytes(&self) -> Option<usize> {
+        match self.templates.as_slice() {
+            [only] => Some(only.bytes.len()),
+            _ => None,
+        }
+    }
+
     /// The longest frame, without FCS.
     #[must_use]
     pub fn longest_bytes(&self) -> usize {

@@ -1,10 +1,9 @@
-//! The receiving end: every packet looked at through AF_XDP, or only counted by an XDP program.
+//! The receiving end that looks at every packet.
 
 use std::sync::Arc;
 
 use ze_graph::{Arena, Batch, FramePool};
 use ze_packet::PortId;
-use ze_redirect::{Link, Mode, NoSocket, Options, Program};
 use ze_xsk::{Device, OpenedPort, PortReport, PortSpec, Umem, open_port};
 
 use super::TrafficError;
@@ -78,42 +77,5 @@ impl Sink {
     /// Closes the port.
     pub fn close(self) {
         self.port.close();
-    }
-}
-
-/// A device whose packets are counted and dropped in the driver: the cheapest sink there is. It can not tell whose
-/// packets they are.
-pub struct Counter {
-    program: Program,
-    link: Link,
-}
-
-impl Counter {
-    /// Attaches to a device of the network namespace that the calling thread is in.
-    ///
-    /// # Errors
-    /// When the program can not be loaded or attached.
-    pub fn attach(device: &str) -> Result<Self, TrafficError> {
-        let device = Device::by_name(device)?;
-        ze_redirect::remove_stale(device.ifindex())?;
-        let queues = device.rx_queues()?;
-        let options = Options { promiscuous: true, macs: vec![], no_socket: NoSocket::Drop, queues };
-        let program = Program::load(&options)?;
-        let link = ze_redirect::attach(&program, device.ifindex(), Mode::Native)?;
-        Ok(Self { program, link })
-    }
-
-    /// Packets since it was attached.
-    ///
-    /// # Errors
-    /// When the kernel refuses the read.
-    pub fn count(&self) -> Result<u64, TrafficError> {
-        Ok(self.program.counters()?.no_socket_dropped)
-    }
-
-    /// Goes off the device.
-    pub fn detach(self) {
-        // A device that is gone has no program.
-        let _ = self.link.detach();
     }
 }

@@ -47,6 +47,12 @@ impl Sizes {
         &self.turn
     }
 
+    /// Are all frames of one size?
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.turn.iter().all(|size| *size == self.turn[0])
+    }
+
     /// Mean size, bytes with FCS.
     #[must_use]
     pub fn mean_bytes(&self) -> f64 {

@@ -5,10 +5,12 @@ use std::time::Duration;
 use super::TrafficError;
 use super::arrivals::Arrivals;
 use super::clock::now_ns;
+use super::counter::Counter;
 use super::generator::{Generator, Transmission};
+use super::live::LiveGenerator;
 use super::pace::{Rate, Stop};
 use super::packets::Packets;
-use super::sink::{Counter, Sink};
+use super::sink::Sink;
 use crate::lab::Interrupt;
 
 /// Silence after which nothing more is expected.
@@ -106,24 +108,23 @@ pub fn trial(
             generator.discard_received();
         }
     }
+    // What the generator's rings still hold is sent meanwhile.
+    let mut push = || {
+        let is_under_way = generator.under_way() > 0;
+        if is_under_way {
+            generator.push();
+        }
+        is_under_way
+    };
     let received = match receiver {
         Receiver::Full(_) => {
-            await_stragglers(generator, || look(receiver, packets, &mut arrivals) as u64);
+            await_silence(|| {
+                let was_under_way = push();
+                Ok(look(receiver, packets, &mut arrivals) > 0 || was_under_way)
+            })?;
             arrivals.received
         }
-        Receiver::Counting(counter) => {
-            let mut last = counted;
-            let mut failed = Ok(());
-            await_stragglers(generator, || match counter.count() {
-                Ok(now) => now - std::mem::replace(&mut last, now),
-                Err(why) => {
-                    failed = Err(why);
-                    0
-                }
-            });
-            failed?;
-            last - counted
-        }
+        Receiver::Counting(counter) => await_count(counter, counted, push)?,
     };
     generator.discard_received();
     Ok(Outcome {
@@ -145,22 +146,53 @@ fn look(receiver: &mut Receiver, packets: &Packets, arrivals: &mut Arrivals) -> 
     sink.poll(|frame| arrivals.note(packets, frame, now_ns))
 }
 
-/// Looks until nothing has come for a while; what the generator's rings still hold is sent meanwhile.
-fn await_stragglers(generator: &mut Generator, mut look: impl FnMut() -> u64) {
+/// Runs a trial of the generator in the kernel on the calling thread. What is in the way counts as received, whoever's.
+///
+/// # Errors
+/// As [`trial`], and those of [`LiveGenerator::send`].
+pub fn trial_live(
+    generator: &mut LiveGenerator,
+    counter: &Counter,
+    (rate, stop): (Rate, Stop),
+    interrupt: &Interrupt,
+) -> Result<Outcome, TrafficError> {
+    let (returned, counted) = (generator.returned()?, counter.count()?);
+    let sent = generator.send(rate, stop, interrupt)?;
+    let received = await_count(counter, counted, || false)?;
+    Ok(Outcome {
+        sent: sent.packets,
+        elapsed: sent.elapsed,
+        slipped: sent.slipped,
+        away: sent.away,
+        received,
+        missed: 0,
+        returned: generator.returned()? - returned,
+        arrivals: None,
+    })
+}
+
+/// Packets beyond `counted`, once no more come. `push` says whether some are still to be sent.
+fn await_count(counter: &Counter, counted: u64, mut push: impl FnMut() -> bool) -> Result<u64, TrafficError> {
+    let mut last = counted;
+    await_silence(|| {
+        let is_under_way = push();
+        let now = counter.count()?;
+        Ok(now > std::mem::replace(&mut last, now) || is_under_way)
+    })?;
+    Ok(last - counted)
+}
+
+/// Looks until nothing has moved for a while.
+fn await_silence(mut has_moved: impl FnMut() -> Result<bool, TrafficError>) -> Result<(), TrafficError> {
     let began_ns = now_ns();
     let mut last_ns = began_ns;
     loop {
-        let mut now = now_ns();
-        if generator.under_way() > 0 {
-            generator.push();
-            last_ns = now;
+        if has_moved()? {
+            last_ns = now_ns();
         }
-        if look() > 0 {
-            now = now_ns();
-            last_ns = now;
-        }
+        let now = now_ns();
         if now - last_ns > SILENCE.as_nanos() as u64 || now - began_ns > STRAGGLERS_MAX.as_nanos() as u64 {
-            return;
+            return Ok(());
         }
     }
 }
