@@ -75,8 +75,8 @@ pub(crate) fn lookup6(view: &View<'_, V6>, addrs: &[u128], values: &mut [u32]) {
 
 #[target_feature(enable = "avx2")]
 fn stage4(view: &View<'_, V4>, addrs: &[u32; STAGE], values: &mut [u32; STAGE]) {
-    let bits = i64::from(STRIDE * view.root_level - V4::PAD);
-    let (index_shift, rest_shift) = (_mm_cvtsi64_si128(32 - bits), _mm_cvtsi64_si128(32 + bits));
+    let bits = STRIDE * view.root_level - V4::PAD;
+    let (index_shift, rest_shift) = (u32::BITS as u8 - bits, _mm_cvtsi64_si128(i64::from(32 + bits)));
     let mut entries = [_mm256_setzero_si256(); GROUPS];
     let mut rests = [_mm256_setzero_si256(); GROUPS];
     let (groups, _) = addrs.as_chunks::<LANES>();
@@ -84,9 +84,9 @@ fn stage4(view: &View<'_, V4>, addrs: &[u32; STAGE], values: &mut [u32; STAGE]) 
         // SAFETY: a group is four addresses of four bytes.
         let addrs = _mm256_cvtepu32_epi64(unsafe { _mm_loadu_si128(groups[group].as_ptr().cast()) });
         rests[group] = _mm256_sll_epi64(addrs, rest_shift);
-        let index = narrow(_mm256_srl_epi64(addrs, index_shift));
+        let indices = groups[group].map(|addr| u64::from(addr >> index_shift));
         // SAFETY: a root of that many bits is in the table.
-        entries[group] = unsafe { quad::load(view.words, index) };
+        entries[group] = unsafe { quad::load_at(view.words, indices) };
     }
     follow_branches(view.words, &mut entries, &mut rests);
     finish(view.words, &entries, &rests, values);
@@ -174,11 +174,14 @@ fn finish(
     rests: &[__m256i; GROUPS],
     values: &mut [u32; STAGE],
 ) {
+    // Asked of all at once: what a single register says is hard to predict.
+    let union = entries.iter().fold(_mm256_setzero_si256(), |union, &more| _mm256_or_si256(union, more));
+    let any_leaf = lanes(has::<{ 63 - LEAF.trailing_zeros() as i32 }>(union)) != 0;
     let (groups, _) = values.as_chunks_mut::<LANES>();
     for (values, (&entries, &rests)) in groups.iter_mut().zip(entries.iter().zip(rests)) {
         let mut answers = base(entries);
         let at_leaf = has::<{ 63 - LEAF.trailing_zeros() as i32 }>(entries);
-        if lanes(at_leaf) != 0 {
+        if any_leaf {
             let run = run(entries, rests);
             let index = _mm256_add_epi64(answers, _mm256_srli_epi64::<2>(run));
             let index = narrow(_mm256_and_si256(index, at_leaf));

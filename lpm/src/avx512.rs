@@ -91,17 +91,20 @@ pub(crate) fn lookup6(view: &View<'_, V6>, addrs: &[u128], values: &mut [u32]) {
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq")]
 fn stage4(view: &View<'_, V4>, addrs: &[u32; STAGE], values: &mut [u32; STAGE]) {
     let bits = STRIDE * view.root_level - V4::PAD;
-    let (index_shift, rest_shift) = (splat(32 - u64::from(bits)), splat(32 + u64::from(bits)));
+    let (index_shift, rest_shift) = (u32::BITS as u8 - bits, splat(u64::from(32 + bits)));
     let mut entries = [_mm512_setzero_si512(); GROUPS];
     let mut rests = [_mm512_setzero_si512(); GROUPS];
     let (groups, _) = addrs.as_chunks::<LANES>();
     for group in 0..GROUPS {
         // SAFETY: a group is eight addresses of four bytes.
         let addrs = _mm512_cvtepu32_epi64(unsafe { _mm256_loadu_si256(groups[group].as_ptr().cast()) });
-        let index = _mm512_srlv_epi64(addrs, index_shift);
         rests[group] = _mm512_sllv_epi64(addrs, rest_shift);
+        let [a, b, c, d, e, f, g, h] = groups[group].map(|addr| u64::from(addr >> index_shift));
         // SAFETY: a root of that many bits is in the table.
-        entries[group] = unsafe { load(view.words, ALL, index) };
+        let low = unsafe { quad::load_at(view.words, [a, b, c, d]) };
+        // SAFETY: as above.
+        let high = unsafe { quad::load_at(view.words, [e, f, g, h]) };
+        entries[group] = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
     }
     follow_branches(view.words, &mut entries, &mut rests);
     finish(view.words, &entries, &rests, values);
@@ -182,11 +185,14 @@ fn finish(
     rests: &[__m512i; GROUPS],
     values: &mut [u32; STAGE],
 ) {
+    // Asked of all at once: what a single register says is hard to predict where some addresses end at the root.
+    let union = entries.iter().fold(_mm512_setzero_si512(), |union, &more| _mm512_or_si512(union, more));
+    let any_leaf = _mm512_test_epi64_mask(union, splat(LEAF)) != 0;
     let (groups, _) = values.as_chunks_mut::<LANES>();
     for (values, (&entries, &rests)) in groups.iter_mut().zip(entries.iter().zip(rests)) {
         let mut answers = base(entries);
         let at_leaf = _mm512_test_epi64_mask(entries, splat(LEAF));
-        if at_leaf != 0 {
+        if any_leaf {
             let run = run(entries, rests);
             let index = _mm512_add_epi64(answers, _mm512_srli_epi64::<2>(run));
             // SAFETY: a leaf leads to words of the table, see `Entry`; the index of the others is 0.
