@@ -4,7 +4,10 @@
 //! any is taken the next, wait together: the loads of a step do not depend on one another, so the core
 //! has a dozen under way at any time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    hint::select_unpredictable,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use crate::{
     entry::Entry,
@@ -19,64 +22,101 @@ pub(crate) const STAGE: usize = 64;
 /// Branches followed in step: as many as 64 bits of an address are good for, less the bits for a leaf.
 pub(crate) const STEPS_MAX: usize = 64 / STRIDE as usize - 1;
 
-/// One lookup under way.
-#[derive(Clone, Copy, Default)]
-struct Walk {
-    entry: Entry,
-    /// The bits of the address not used yet.
-    rest: u64,
+/// As long as more lookups of a stage are at a branch, all go one step: that takes more steps than needed, but each is
+/// quicker than asking who needs it.
+const FEW: usize = STAGE / 4;
+
+/// Lookups under way, in step.
+struct Walks {
+    entries: [Entry; STAGE],
+    /// The bits of each address that are not used yet.
+    rests: [u64; STAGE],
 }
 
 /// Looks all `addrs` up; the slices are of one length.
 #[inline(always)] // compiled once for each set of CPU features: popcount as an instruction doubles the rate
 pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
-    for (addrs, values) in addrs.chunks(STAGE).zip(values.chunks_mut(STAGE)) {
+    let (stages, tail) = addrs.as_chunks::<STAGE>();
+    let (value_stages, value_tail) = values.as_chunks_mut::<STAGE>();
+    for (addrs, values) in stages.iter().zip(value_stages) {
         lookup_stage(view, addrs, values);
+    }
+    if !tail.is_empty() {
+        let (mut addrs, mut values) = ([F::Addr::default(); STAGE], [0; STAGE]);
+        addrs[..tail.len()].copy_from_slice(tail);
+        lookup_stage(view, &addrs, &mut values);
+        value_tail.copy_from_slice(&values[..tail.len()]);
     }
 }
 
 #[inline(always)]
-fn lookup_stage<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
-    let mut walks = [Walk::default(); STAGE];
+fn lookup_stage<F: Family>(view: &View<'_, F>, addrs: &[F::Addr; STAGE], values: &mut [u32; STAGE]) {
+    let mut walks = Walks { entries: [Entry::default(); STAGE], rests: [0; STAGE] };
     for &addr in addrs {
         prefetch(view.words, F::root_of(view.root_level, addr).0);
     }
-    for (walk, &addr) in walks.iter_mut().zip(addrs) {
+    let mut open = 0;
+    for (at, &addr) in addrs.iter().enumerate() {
         let (index, bits) = F::root_of(view.root_level, addr);
-        walk.entry = Entry(view.words[index].load(Ordering::Acquire));
-        walk.rest = F::rest(addr, bits).first_bits();
+        walks.entries[at] = Entry(view.words[index].load(Ordering::Acquire));
+        walks.rests[at] = F::rest(addr, bits).first_bits();
+        open += usize::from(walks.entries[at].is_branch());
     }
-    let mut open = [0; STAGE];
-    let count = follow_branches(view.words, &mut walks[..addrs.len()], &mut open);
+    let mut steps = STEPS_MAX;
+    while open > FEW && steps > 0 {
+        open = step_all(view.words, &mut walks);
+        steps -= 1;
+    }
+    if open > 0 {
+        open = step_few(view.words, &mut walks, steps);
+    }
     finish(view.words, &walks, values);
-    // Deeper than 64 bits below the root, which is beyond all but host routes: one by one.
-    for &number in &open[..count] {
-        values[usize::from(number)] = view.lookup(addrs[usize::from(number)]);
+    if open > 0 {
+        // Deeper than 64 bits below the root, which is beyond all but host routes: one by one.
+        for at in (0..STAGE).filter(|&at| walks.entries[at].is_branch()) {
+            values[at] = view.lookup(addrs[at]);
+        }
     }
 }
 
-/// Takes lookups on until none is at a branch, or `STEPS_MAX` steps; the numbers of those that still are go to
-/// the front of `open`, and how many they are is returned.
+/// Takes each lookup that is at a branch one step on; how many then are at one.
+///
+/// Without a branch of the program, which nobody could predict: what is at no branch reads the first word of all, and
+/// forgets it.
 #[inline(always)]
-fn follow_branches(words: &[AtomicU64], walks: &mut [Walk], open: &mut [u8; STAGE]) -> usize {
-    // Which lookups go on is noted without a branch of the program, which nobody could predict.
-    let mut count = 0;
-    for (number, walk) in walks.iter().enumerate() {
-        open[count] = number as u8;
-        count += usize::from(walk.entry.is_branch());
+fn step_all(words: &[AtomicU64], walks: &mut Walks) -> usize {
+    let mut open = 0;
+    for (entry, rest) in walks.entries.iter_mut().zip(&mut walks.rests) {
+        let (at_branch, mut after) = (entry.is_branch(), *rest);
+        let index = select_unpredictable(at_branch, entry.branch_index(after.next_slot()), 0);
+        let next = words[index].load(Ordering::Acquire);
+        *entry = Entry(select_unpredictable(at_branch, next, entry.0));
+        *rest = select_unpredictable(at_branch, after, *rest);
+        open += usize::from(entry.is_branch());
     }
-    for _ in 0..STEPS_MAX {
+    open
+}
+
+/// Takes those that are at a branch on until none is, or `steps` steps; how many then still are.
+#[inline(always)]
+fn step_few(words: &[AtomicU64], walks: &mut Walks, steps: usize) -> usize {
+    let (mut open, mut count) = ([0_u8; STAGE], 0);
+    for (number, entry) in (0..).zip(&walks.entries) {
+        open[count] = number;
+        count += usize::from(entry.is_branch());
+    }
+    for _ in 0..steps {
         if count == 0 {
             break;
         }
         let mut still_open = 0;
         for at in 0..count {
             let number = open[at];
-            let walk = &mut walks[usize::from(number)];
-            let index = walk.entry.branch_index(walk.rest.next_slot());
-            walk.entry = Entry(words[index].load(Ordering::Acquire));
+            let (entry, rest) =
+                (&mut walks.entries[usize::from(number)], &mut walks.rests[usize::from(number)]);
+            *entry = Entry(words[entry.branch_index(rest.next_slot())].load(Ordering::Acquire));
             open[still_open] = number;
-            still_open += usize::from(walk.entry.is_branch());
+            still_open += usize::from(entry.is_branch());
         }
         count = still_open;
     }
@@ -85,12 +125,11 @@ fn follow_branches(words: &[AtomicU64], walks: &mut [Walk], open: &mut [u8; STAG
 
 /// The last step of each lookup.
 #[inline(always)]
-fn finish(words: &[AtomicU64], walks: &[Walk; STAGE], values: &mut [u32]) {
-    for (value, &Walk { entry, mut rest }) in values.iter_mut().zip(walks) {
+fn finish(words: &[AtomicU64], walks: &Walks, values: &mut [u32; STAGE]) {
+    for ((value, &entry), mut rest) in values.iter_mut().zip(&walks.entries).zip(walks.rests) {
         let (index, shift) = entry.leaf_place(rest.next_slot());
         // Without a branch: what is no leaf reads the first word of all, and forgets it.
-        let word = words[if entry.is_leaf() { index } else { 0 }].load(Ordering::Acquire);
-        let leaf_value = Entry::leaf_value(word, shift);
-        *value = if entry.is_leaf() { leaf_value } else { entry.value() };
+        let word = words[select_unpredictable(entry.is_leaf(), index, 0)].load(Ordering::Acquire);
+        *value = select_unpredictable(entry.is_leaf(), Entry::leaf_value(word, shift), entry.value());
     }
 }

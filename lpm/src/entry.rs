@@ -77,9 +77,8 @@ impl Entry {
     /// The run that `slot` is in.
     #[inline]
     fn run(self, slot: u32) -> u32 {
-        // Everything above bit `slot` is shifted out, kind and base too; `slot` is less than 32, so the
-        // exclusive or subtracts.
-        (self.0 << (slot ^ (u64::BITS - 1))).count_ones()
+        // Everything above bit `slot` is shifted out: of the bits of `!slot` five count, which are 31 - `slot`.
+        (self.0 as u32).wrapping_shl(!slot).count_ones()
     }
 
     /// How many words the runs fill.

@@ -244,12 +244,13 @@ impl Family for V6 {
 
     #[inline]
     fn root_of(root_level: u8, addr: u128) -> (usize, u8) {
-        let top = (addr >> 125) as usize;
+        let high = (addr >> 64) as u64; // the root ends long before; half an address is quicker to shift
+        let top = (high >> 61) as usize;
         if root_level == 1 || top != V6_GLOBAL {
             return (top, 3);
         }
         let inner_bits = STRIDE * (root_level - 1);
-        (V6_OUTER + (addr << 3 >> (128 - inner_bits)) as usize, 3 + inner_bits)
+        (V6_OUTER + (high << 3 >> (64 - inner_bits)) as usize, 3 + inner_bits)
     }
 
     #[inline]
