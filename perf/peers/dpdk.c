@@ -3,7 +3,7 @@
  * `ze-perf` builds this with the machine's own DPDK (pkg-config libdpdk), hands it a directory with the routes and the
  * addresses, and then asks, a line at a time, on standard input:
  *
- *   build ENGINE                  → ok SECONDS BYTES
+ *   build ENGINE LIMIT            → ok SECONDS BYTES      an error if it takes longer than LIMIT seconds
  *   lookup ENGINE TRACE BATCH     → ok RATE RATE …        million lookups a second, one figure a chunk
  *   answers ENGINE TRACE          → ok                    u32 values in the file `answers`, 0 where there is no route
  *   update ENGINE COUNT SECONDS   → ok RATE               million changes a second
@@ -98,6 +98,7 @@ static int fib_build(void)
 	struct rte_fib_conf conf = { .type = RTE_FIB_DIR24_8, .default_nh = NO_ROUTE, .max_routes = (int)route_count + 1024 };
 	conf.dir24_8.nh_sz = RTE_FIB_DIR24_8_2B;
 	conf.dir24_8.num_tbl8 = tbl8s < 32767 ? tbl8s : 32767;
+	rte_fib_free(fib); /* of an earlier attempt */
 	fib = rte_fib_create("fib", -1, &conf);
 	return fib ? 0 : -rte_errno;
 }
@@ -114,6 +115,7 @@ static int fib6_build(void)
 	struct rte_fib6_conf conf = { .type = RTE_FIB6_TRIE, .default_nh = NO_ROUTE, .max_routes = (int)route_count + 1024 };
 	conf.trie.nh_sz = RTE_FIB6_TRIE_4B;
 	conf.trie.num_tbl8 = reserved_tbl8s;
+	rte_fib6_free(fib6); /* of an earlier attempt */
 	fib6 = rte_fib6_create("fib6", -1, &conf);
 	return fib6 ? 0 : -rte_errno;
 }
@@ -128,6 +130,7 @@ static uint64_t fib6_bytes(void) { return 4 * ((1ull << 24) + 256ull * tbl8s); }
 static int lpm_build(void)
 {
 	struct rte_lpm_config conf = { .max_rules = (uint32_t)route_count + 1024, .number_tbl8s = tbl8s, .flags = 0 };
+	rte_lpm_free(lpm); /* of an earlier attempt */
 	lpm = rte_lpm_create("lpm", -1, &conf);
 	return lpm ? 0 : -rte_errno;
 }
@@ -145,6 +148,7 @@ static uint64_t lpm_bytes(void) { return 4 * ((1ull << 24) + 256ull * tbl8s); }
 static int lpm6_build(void)
 {
 	struct rte_lpm6_config conf = { .max_rules = (uint32_t)route_count + 1024, .number_tbl8s = tbl8s, .flags = 0 };
+	rte_lpm6_free(lpm6); /* of an earlier attempt */
 	lpm6 = rte_lpm6_create("lpm6", -1, &conf);
 	return lpm6 ? 0 : -rte_errno;
 }
@@ -230,7 +234,7 @@ static void use_huge_pages(void)
 
 /* Makes the engine's table and fills it; returns the CPU time that took, or says what went wrong and returns a negative
  * number. Engines that differ in code only share a table. */
-static double fill(const struct engine *engine)
+static double fill(const struct engine *engine, double limit)
 {
 	static int (*made[4])(void);
 	static double seconds[4];
@@ -247,12 +251,16 @@ static double fill(const struct engine *engine)
 	for (size_t i = 0; i < route_count; i++) {
 		failed = engine->add(&routes[i], routes[i].value);
 		if (failed == -ENOSPC && engine->build == fib6_build && reserved_tbl8s < RESERVED_TBL8S_MAX) {
-			rte_fib6_free(fib6);
 			reserved_tbl8s = reserved_tbl8s > RESERVED_TBL8S_MAX / 4 ? RESERVED_TBL8S_MAX : 4 * reserved_tbl8s;
-			return fill(engine);
+			return fill(engine, limit);
 		}
 		if (failed) {
 			printf("error route %zu of %zu was refused: %s\n", i + 1, route_count, strerror(-failed));
+			return -1;
+		}
+		if (i % 1024 == 0 && cpu_seconds() - start > limit) {
+			printf("error building takes longer than %g s (--build-limit): %zu of %zu routes were in\n", limit, i,
+			       route_count);
 			return -1;
 		}
 	}
@@ -260,9 +268,9 @@ static double fill(const struct engine *engine)
 	return seconds[n] = cpu_seconds() - start;
 }
 
-static void build(const struct engine *engine)
+static void build(const struct engine *engine, double limit)
 {
-	double seconds = fill(engine);
+	double seconds = fill(engine, limit);
 	if (seconds < 0)
 		return;
 	if (engine->select && engine->select()) {
@@ -408,8 +416,8 @@ int main(int argc, char **argv)
 				engine = &engines[i];
 		if (!engine)
 			printf("error no such engine for this family\n");
-		else if (!strcmp(verb, "build"))
-			build(engine);
+		else if (!strcmp(verb, "build") && words == 3)
+			build(engine, atof(third));
 		else if (!strcmp(verb, "lookup") && words == 4)
 			lookup(engine, third, (unsigned)atoi(fourth));
 		else if (!strcmp(verb, "answers") && words == 3)

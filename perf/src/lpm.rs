@@ -159,7 +159,7 @@ fn contenders<F: Rivals>(
     }
     let names = dpdk::names(F::FAMILY);
     if names.iter().any(|name| args.wants(name)) {
-        match Dpdk::start(table) {
+        match Dpdk::start(table, args.build_limit) {
             Ok(engines) => engines.into_iter().for_each(|engine| all.push(Box::new(engine))),
             Err(error) => names.iter().for_each(|name| report.skip(name, &error)),
         }

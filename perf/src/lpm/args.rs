@@ -12,7 +12,8 @@ use crate::pipeline::routes::{Family, SYNTHETIC_MAX};
 /// What `ze-perf lpm --help` says at its end.
 pub(crate) const HELP: &str = "\
 Every engine answers the same addresses, engine by engine within each run, so that a busy moment hits all alike. A rate \
-is the median over chunks of 65536 lookups of all runs, in CPU time of the one thread that looks up; answers are \
+is the median over chunks of 65536 lookups of all runs, in CPU time of the one thread that looks up; each turn begins \
+with a round over the trace that is not counted, so that all find their own table in the caches. Answers are \
 compared with a plain table's before and after, and a wrong one ends the program with 1. DPDK is measured if its \
 development package is installed (Debian: dpdk-dev): a small C program is built with it. Memory is asked for in 2 MB \
 pages for all.
@@ -58,6 +59,9 @@ pub struct LpmArgs {
     /// Runs, 1 to 100
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) runs: u16,
+    /// Skip a table of DPDK's that takes longer to build, in seconds of CPU time
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) build_limit: u32,
     /// The core that looks up [default: the last one this process may use]
     #[arg(long, value_name = "N")]
     pub(super) core: Option<usize>,

@@ -32,6 +32,7 @@ struct Program {
 /// One of DPDK's engines.
 pub(super) struct Dpdk {
     name: &'static str,
+    build_limit_s: u32,
     program: Arc<Mutex<Program>>,
 }
 
@@ -44,16 +45,17 @@ pub(super) fn names(family: Family) -> [&'static str; 3] {
 }
 
 impl Dpdk {
-    /// Builds the program, starts it, and gives it the routes and addresses.
+    /// Builds the program, starts it, and gives it the routes and addresses. An engine gives up when building its table
+    /// takes longer than `build_limit_s`.
     ///
     /// # Errors
     /// When DPDK is not there, or the program does not start: why it is not measured.
-    pub(super) fn start<F: Net>(table: &Table<F>) -> Result<Vec<Self>> {
+    pub(super) fn start<F: Net>(table: &Table<F>, build_limit_s: u32) -> Result<Vec<Self>> {
         let folder = tempfile::Builder::new().prefix("ze-perf-lpm-").tempdir()?;
         compile(&folder)?;
         write_table(&folder, table)?;
         let program = Arc::new(Mutex::new(Program::start::<F>(folder, table)?));
-        let engine = |name| Self { name, program: Arc::clone(&program) };
+        let engine = |name| Self { name, build_limit_s, program: Arc::clone(&program) };
         Ok(names(F::FAMILY).map(engine).into())
     }
 
@@ -173,7 +175,7 @@ impl<F: Net> Engine<F> for Dpdk {
     }
 
     fn build(&mut self, _table: &Table<F>) -> Result<Built> {
-        let answer = self.ask(&format!("build {}", self.name))?;
+        let answer = self.ask(&format!("build {} {}", self.name, self.build_limit_s))?;
         let (seconds, bytes) = answer.split_once(' ').context("no size")?;
         Ok(Built { seconds: seconds.parse()?, bytes: bytes.parse()? })
     }
