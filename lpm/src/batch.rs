@@ -23,7 +23,7 @@ pub(crate) const STAGE: usize = 64;
 pub(crate) const STEPS_MAX: usize = 64 / STRIDE as usize - 1;
 
 /// As long as more lookups of a stage are at a branch, all go one step: that takes more steps than needed, but each is
-/// quicker than asking who needs it.
+/// quicker than asking who needs it. And so many at the end of a batch are no stage, but looked up one by one.
 const FEW: usize = STAGE / 4;
 
 /// Lookups under way, in step.
@@ -41,12 +41,16 @@ pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &
     for (addrs, values) in stages.iter().zip(value_stages) {
         lookup_stage(view, addrs, values);
     }
-    if !tail.is_empty() {
-        let (mut addrs, mut values) = ([F::Addr::default(); STAGE], [0; STAGE]);
-        addrs[..tail.len()].copy_from_slice(tail);
-        lookup_stage(view, &addrs, &mut values);
-        value_tail.copy_from_slice(&values[..tail.len()]);
+    if tail.len() <= FEW {
+        for (value, &addr) in value_tail.iter_mut().zip(tail) {
+            *value = view.lookup(addr);
+        }
+        return;
     }
+    let (mut addrs, mut values) = ([F::Addr::default(); STAGE], [0; STAGE]);
+    addrs[..tail.len()].copy_from_slice(tail);
+    lookup_stage(view, &addrs, &mut values);
+    value_tail.copy_from_slice(&values[..tail.len()]);
 }
 
 #[inline(always)]
