@@ -2,8 +2,6 @@
 //!
 //! [`neighbor`] decides which Ethernet address belongs to which IP address; it owns no socket and no clock.
 //! [`representor`] keeps the veth pairs through which Linux sockets see the router's interfaces.
-//! [`ethtool`] reads and sets the device features that corrupt packets when they stay on.
 
-pub mod ethtool;
 pub mod neighbor;
 pub mod representor;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use support::{Lab, RawPort, inside, json, lab, namespaces, run, sysctl};
+use ze_ethtool::{Device, Feature};
 use ze_packet::{InterfaceId, MacAddr, checksum};
-use ze_punt::ethtool::{self, Device, Feature};
 use ze_punt::representor::{Error, Namespaces, Representors, Spec};
 
 const MAC: MacAddr = MacAddr([0x02, 0, 0, 0, 0xaa, 1]);
@@ -490,8 +490,8 @@ fn features_are_turned_off_and_restored_in_the_namespace_of_the_device() {
         assert_eq!(state(), before, "dropping restores");
         Device::open("zev0").unwrap().turn_off(&wanted).unwrap().keep();
         assert_eq!(state(), [false; 5]);
-        assert!(matches!(Device::open("gone0").unwrap().driver(), Err(ethtool::Error::Kernel { .. })));
-        assert!(matches!(Device::open("a-name-too-long-"), Err(ethtool::Error::Name(_))));
+        assert!(matches!(Device::open("gone0").unwrap().driver(), Err(ze_ethtool::Error::Kernel { .. })));
+        assert!(matches!(Device::open("a-name-too-long-"), Err(ze_ethtool::Error::Name(_))));
         assert!(Device::open("zev0").unwrap().set_feature(Feature::Lro, true).is_err(), "veth has no LRO");
     });
 }

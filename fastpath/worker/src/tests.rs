@@ -16,6 +16,23 @@ use crate::{Command, IdleMode, Reply, Setup, StartError, TX_QUEUE_MAX, WorkerHan
 const FRAMES: u32 = 8192;
 const HOST_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x99]);
 
+/// What is the same for all graphs of these tests.
+fn config(
+    worker: ze_packet::WorkerId,
+    workers: u8,
+    control: rtrb::Producer<ze_graph::Message>,
+) -> ze_nodes::Config {
+    ze_nodes::Config {
+        worker,
+        workers,
+        hash_seed: 1,
+        hertz: clock::hertz(),
+        icmp: ze_nodes::IcmpLimits::default(),
+        punt: ze_nodes::PuntRates::default(),
+        control,
+    }
+}
+
 fn own_mac(port: u8) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, port])
 }
@@ -46,15 +63,7 @@ impl Router {
             frames,
             tables: fib.tables(),
             graph: Box::new(move |worker, control| {
-                ze_nodes::Graph::new(ze_nodes::Config {
-                    worker,
-                    workers: workers as u8,
-                    hash_seed: 1,
-                    hertz: clock::hertz(),
-                    icmp: ze_nodes::IcmpLimits::default(),
-                    punt: ze_nodes::PuntRates::default(),
-                    control,
-                })
+                ze_nodes::Graph::new(config(worker, workers as u8, control))
             }),
         })
         .unwrap()
@@ -307,15 +316,7 @@ fn a_stepped_worker_does_nothing_between_its_turns_and_lives_at_the_time_it_is_t
         frames,
         tables: fib.tables(),
         graph: Box::new(move |worker, control| {
-            ze_nodes::Graph::new(ze_nodes::Config {
-                worker,
-                workers: 1,
-                hash_seed: 1,
-                hertz: HERTZ,
-                icmp: rate,
-                punt: ze_nodes::PuntRates::default(),
-                control,
-            })
+            ze_nodes::Graph::new(ze_nodes::Config { hertz: HERTZ, icmp: rate, ..config(worker, 1, control) })
         }),
     })
     .unwrap();

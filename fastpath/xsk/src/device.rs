@@ -7,7 +7,7 @@ use rustix::net::netdevice::{index_to_name, name_to_index};
 use ze_graph::FRAME_BYTES_MAX;
 use ze_packet::MacAddr;
 
-use crate::{Error, Result, ethtool, ioctl, netlink};
+use crate::{Error, Result, ioctl, netlink};
 
 /// Ethernet header and two VLAN tags: what a frame has beside its MTU's worth.
 const L2_BYTES_MAX: u32 = 14 + 2 * 4;
@@ -73,7 +73,8 @@ impl Device {
 
     /// Its driver's name, empty for devices that have none.
     pub fn driver(&self) -> String {
-        ethtool::driver(&self.name).unwrap_or_default()
+        let device = ze_ethtool::Device::open(&self.name);
+        device.and_then(|device| device.driver()).unwrap_or_default()
     }
 
     /// How many receive queues it has now.
@@ -81,7 +82,8 @@ impl Device {
     /// # Errors
     /// When it is gone.
     pub fn rx_queues(&self) -> Result<u32> {
-        let asked = ethtool::rx_queues(&self.name);
+        let device = ze_ethtool::Device::open(&self.name);
+        let asked = device.and_then(|device| device.channels()).map(|channels| channels.rx_queues());
         // Drivers that do not answer (lo, tun) have as many as were made.
         let asked = asked.or_else(|_| netlink::rx_queues(self.ifindex));
         Ok(asked.map_err(|source| self.failed("count the receive queues", source))?.max(1))

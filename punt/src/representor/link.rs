@@ -11,12 +11,12 @@ use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth};
+use ze_ethtool::{Device, Feature};
 use ze_packet::MacAddr;
 
 use super::name::Names;
 use super::netns::Netns;
 use super::{Error, Spec, sysctl};
-use crate::ethtool::{Device, Feature};
 
 /// A veth without a qdisc drops what its full peer cannot take; with one it tells the sender to wait.
 const QDISC: &str = "pfifo_fast";

@@ -37,7 +37,6 @@ use std::net::Ipv6Addr;
 use ipnet::IpNet;
 use ze_packet::{InterfaceId, MacAddr};
 
-use crate::ethtool;
 use link::Link;
 use name::Names;
 use netns::Netns;
@@ -156,7 +155,7 @@ pub enum Error {
     },
     /// A device feature could not be set.
     #[error(transparent)]
-    Feature(#[from] ethtool::Error),
+    Feature(#[from] ze_ethtool::Error),
 }
 
 /// Every representor of one daemon.

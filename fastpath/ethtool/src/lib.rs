@@ -1,4 +1,5 @@
-//! Device features through the `SIOCETHTOOL` ioctl: every driver and every kernel has it.
+//! What a network device does by itself: its features, its queues, its driver. Read and set through the `SIOCETHTOOL`
+//! ioctl, which every driver and every kernel has.
 //!
 //! A [`Device`] belongs to the network namespace of the thread that opened it, and may be used from any.
 #![expect(unsafe_code, reason = "SIOCETHTOOL takes a pointer inside a struct ifreq; no safe wrapper exists")]
@@ -127,6 +128,17 @@ pub enum Error {
         /// What was wanted.
         wanted: bool,
     },
+}
+
+impl From<Error> for io::Error {
+    /// The kernel's own answer, if it gave one.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Kernel { source, .. } => source,
+            Error::Name(_) => Self::new(io::ErrorKind::InvalidInput, error.to_string()),
+            Error::Fixed { .. } => Self::new(io::ErrorKind::Unsupported, error.to_string()),
+        }
+    }
 }
 
 /// A device of one network namespace.
