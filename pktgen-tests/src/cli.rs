@@ -82,3 +82,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn with_signals(work: impl FnOnce(&Interrupt) -> anyhow::Result<bool>) -> anyhow::Result<bool> {
     work(&crate::demo::watch_signals().context("listening to signals")?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,9 @@ use crate::scenario::router::Router;
 use crate::scenario::write::{Draft, Line};
 use crate::scenario::{BackendKind, file, suite};
 
+/// A week.
+const SECONDS_MAX: u64 = 7 * 24 * 3600;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Scenario files, or directories of them.
@@ -20,7 +23,7 @@ pub(super) struct Args {
     #[arg(long)]
     seed: Option<u64>,
     /// How long.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
     seconds: u64,
     /// Where a scenario that shows what was found is written.
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
@@ -29,6 +32,10 @@ pub(super) struct Args {
 
 /// Says whether nothing was found.
 pub(super) fn run(args: &Args) -> Result<bool> {
+    // Not when the find of hours is to be written.
+    if !args.save.is_dir() {
+        bail!("--save {}: there is no such directory", args.save.display());
+    }
     let mut scenarios = Vec::new();
     for path in &args.paths {
         scenarios.extend(suite::read(path)?);

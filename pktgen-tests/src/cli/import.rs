@@ -39,9 +39,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<bool> {
     let router = Router::read(&args.router)?;
     let ports: Vec<&String> = router.ports.keys().collect();
+    let names = router.ports.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let port = |named: &Option<String>, at: usize, option: &str| match (named, &ports[..]) {
         (Some(port), ports) if ports.contains(&port) => Ok(Place::Wire(port.clone())),
-        (Some(port), ports) => Err(anyhow!("the router has no port '{port}'; there are: {ports:?}")),
+        (Some(port), _) => Err(anyhow!("the router has no port '{port}'; there are: {names}")),
         (None, [a, b]) => Ok(Place::Wire([a, b][at].to_string())),
         (None, ports) => Err(anyhow!("the router has {} ports: say which with {option}", ports.len())),
     };

@@ -54,6 +54,7 @@ pub(super) struct Played<'a> {
 
 /// Says whether everything was as it should be.
 pub(super) fn run(args: &Args) -> Result<bool> {
+    check_cables(args)?;
     let mut scenarios = Vec::new();
     for path in &args.paths {
         scenarios.extend(suite::read(path)?);
@@ -88,6 +89,22 @@ pub(super) fn run(args: &Args) -> Result<bool> {
         began.elapsed().as_secs_f64()
     );
     Ok(failed == 0)
+}
+
+/// Refuses what nothing would come of, and a device at the end of two cables.
+fn check_cables(args: &Args) -> Result<()> {
+    if args.backend != BackendKind::Nic && !args.cables.is_empty() {
+        bail!("--port names devices for --backend nic, and this is another");
+    }
+    let mut seen = std::collections::HashSet::new();
+    for cable in &args.cables {
+        for (what, name) in [("port", &cable.port), ("device", &cable.router), ("device", &cable.tester)] {
+            if !seen.insert((what, name)) {
+                bail!("--port: {what} {name} is named twice");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// "icmp-errors.yaml: a reject route says host unreachable".

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use ze_graph::Law;
 use ze_proto::v1;
 
 /// The terms of the conservation law: `rx + inject + generated = tx + drop + punt + held`, handing over included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// Received from network ports.
     pub rx: u64,
@@ -26,6 +27,22 @@ pub struct Terms {
     pub held: u64,
     /// Given to other workers.
     pub handoff_out: u64,
+}
+
+impl From<&Law> for Terms {
+    fn from(law: &Law) -> Self {
+        Self {
+            rx: law.rx.get(),
+            inject: law.inject.get(),
+            generated: law.generated.get(),
+            handoff_in: law.handoff_in.get(),
+            tx: law.tx.get(),
+            drop: law.drop.get(),
+            punt: law.punt.get(),
+            held: law.held.get(),
+            handoff_out: law.handoff_out.get(),
+        }
+    }
 }
 
 impl Terms {

@@ -194,19 +194,7 @@ impl Backend for Memory {
     fn totals(&mut self) -> Result<Totals, BackendError> {
         self.pump()?;
         let counters = &self.worker.counters;
-        let law = &counters.law;
-        let terms = Terms {
-            rx: law.rx.get(),
-            inject: law.inject.get(),
-            generated: law.generated.get(),
-            handoff_in: law.handoff_in.get(),
-            tx: law.tx.get(),
-            drop: law.drop.get(),
-            punt: law.punt.get(),
-            held: law.held.get(),
-            handoff_out: law.handoff_out.get(),
-        };
-        let mut totals = Totals { law: terms, ..Totals::default() };
+        let mut totals = Totals { law: Terms::from(&*counters.law), ..Totals::default() };
         for reason in DropReason::ALL {
             let packets: u64 = self.ports.iter().map(|port| counters.drops(*port, *reason)).sum();
             totals.drops.insert(reason.name().to_owned(), packets);
