@@ -51,12 +51,8 @@ pub fn run(order: &CompareOrder) -> Result<ExitCode> {
     comparison.measure()?;
     comparison.progress.end();
     let report = Report::new(order, comparison.routes, comparison.forwarders, &watch, interrupt.is_set());
-    if order.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
     order.history.as_ref().map_or(Ok(()), |path| history::append(path, &report))?;
+    crate::tell(&report, order.json)?;
     Ok(match (report.interrupted, report.has_failures()) {
         (true, _) => EXIT_CODE.into(),
         (false, true) => ExitCode::FAILURE,

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use ipnet::IpNet;
 use serde::Serialize;
 
@@ -61,11 +61,7 @@ pub struct Report {
 /// As for [`run`].
 pub fn run_order(args: &FibArgs) -> Result<ExitCode> {
     let report = run(args)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
+    crate::tell(&report, args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,9 +83,8 @@ fn load(args: &FibArgs) -> Result<Vec<(IpNet, u16)>> {
     }
     let mut all = Vec::new();
     for file in &args.table {
-        let source = Source::File(file.clone());
-        let read = Routes::load(&source, Family::V4).or_else(|_| Routes::load(&source, Family::V6));
-        all.extend(read.with_context(|| format!("{}", file.display()))?.all);
+        let family = crate::lpm::family_of(file)?;
+        all.extend(Routes::load(&Source::File(file.clone()), family)?.all);
     }
     if all.is_empty() {
         bail!("the tables have no routes");

@@ -23,10 +23,13 @@ pub mod report;
 pub mod results;
 pub mod stats;
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use args::{Args, Command};
+use serde::Serialize;
 
 /// Does what the command line asks for.
 ///
@@ -40,11 +43,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::Lab(options) => lab::run(options.check().unwrap_or_else(|error| error.exit())),
         Command::Lpm(options) => {
             let report = lpm::run(&options)?;
-            if options.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                print!("{report}");
-            }
+            tell(&report, options.json)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Fib(options) => fib::run_order(&options),
@@ -52,4 +51,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::Report(options) => report::run(&options),
         Command::Check(options) => Ok(check::run(&options)),
     }
+}
+
+/// Prints what was measured: as JSON, or as people read it.
+fn tell(report: &(impl Serialize + Display), json: bool) -> Result<()> {
+    let text = if json { format!("{}\n", serde_json::to_string_pretty(report)?) } else { report.to_string() };
+    Ok(io::stdout().write_all(text.as_bytes())?)
 }

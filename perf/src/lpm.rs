@@ -27,6 +27,7 @@ use dpdk::Dpdk;
 use engine::Engine;
 pub use report::Report;
 use report::{Measured, Skipped, TableReport};
+pub(crate) use table::family_of;
 use table::{Addresses, Table};
 use ze::Ze;
 use ze_lpm::{V4, V6};

@@ -1,5 +1,6 @@
 //! The program `ze-perf`.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -7,6 +8,10 @@ use ze_perf::args::Args;
 
 fn main() -> ExitCode {
     ze_perf::run(Args::parse()).unwrap_or_else(|error| {
+        // Whoever read it has seen enough: `ze-perf report … | head`.
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("ze-perf: {error:#}");
         ExitCode::FAILURE
     })

@@ -1,6 +1,6 @@
 //! What is being measured, and how long it still takes: on stderr, a bar if that is a terminal, else a line a step.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write as _, stderr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -61,8 +61,8 @@ impl Progress {
     /// Prints to stdout what is not to be mixed up with the bar.
     pub fn print(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| print!("{text}")),
-            None => print!("{text}"),
+            Some(bar) => bar.suspend(|| drop(io::stdout().write_all(text.as_bytes()))),
+            None => drop(io::stdout().write_all(text.as_bytes())),
         }
     }
 

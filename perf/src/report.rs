@@ -11,6 +11,7 @@ mod svg;
 mod tests;
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -25,7 +26,7 @@ use crate::results;
 pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     let all = results::read(&args.files)?;
     let newest = results::newest(&all);
-    print!("{}", markdown::render(&newest));
+    io::stdout().write_all(markdown::render(&newest).as_bytes())?;
     if let Some(path) = &args.html {
         let page = page::render(&args.title, &newest, &all);
         fs::write(path, page).with_context(|| format!("page {}", path.display()))?;

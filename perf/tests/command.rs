@@ -204,6 +204,29 @@ fn a_comparison_has_the_control_ze_and_the_kernel_and_skips_by_name_what_is_not_
     assert!(std::fs::read_to_string(page).unwrap().contains("<h2>Forwarders compared"));
 }
 
+/// Nobody reads what `report` prints: no panic, and no failure.
+fn the_reader_may_go(results: &str) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ze-perf"));
+    let output = command.args(["report", results]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let output = output.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn a_broken_table_of_either_family_is_told_by_its_own_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for good in ["198.51.100.0/24 1", "2001:db8::/32 1"] {
+        let path = folder.path().join("table");
+        std::fs::write(&path, format!("{good}\n{good}{good}\n")).unwrap();
+        let output = ze_perf(&format!("fib --readers-only --table {}", path.display()));
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("line 2") && !error.contains("line 1"), "{error}");
+    }
+}
+
 #[test]
 fn check_exits_by_what_it_found() {
     let folder = tempfile::tempdir().unwrap();
@@ -213,6 +236,7 @@ fn check_exits_by_what_it_found() {
         path.display().to_string()
     };
     let json = report("pipeline baseline");
+    the_reader_may_go(&write("old", &json));
     let scaled = |factor: f64| {
         let mut json = json.clone();
         for (at, run) in json["measurements"].as_array_mut().unwrap().iter_mut().enumerate() {

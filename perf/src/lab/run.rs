@@ -391,11 +391,7 @@ impl LabRun {
         if let Some(path) = &o.history {
             history::append(path, &report)?;
         }
-        if o.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
-        } else {
-            print!("{report}");
-        }
+        crate::tell(&report, o.json)?;
         Ok(if interrupted { ExitCode::from(EXIT_CODE) } else { ExitCode::SUCCESS })
     }
 }

@@ -145,7 +145,7 @@ fn host(routes: &Routes, random: &mut Random) -> u128 {
 }
 
 /// The family of a table's first route.
-pub(super) fn family_of(path: &Path) -> Result<Family> {
+pub(crate) fn family_of(path: &Path) -> Result<Family> {
     let text = routes::read(path).with_context(|| format!("table {}", path.display()))?;
     let is_route = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
     let first =

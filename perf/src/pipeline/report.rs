@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ze_graph::WorkerCounters;
 use ze_nodes::Graph;
+use ze_pktgen::daemons::Terms;
 
 use super::peer::PeerCost;
 use super::random::SEED;
@@ -84,15 +85,8 @@ pub struct NodeCost {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as in the law")]
 pub struct Conservation {
-    pub rx: u64,
-    pub inject: u64,
-    pub generated: u64,
-    pub handoff_in: u64,
-    pub tx: u64,
-    pub drop: u64,
-    pub punt: u64,
-    pub held: u64,
-    pub handoff_out: u64,
+    #[serde(flatten)]
+    pub terms: Terms,
     pub holds: bool,
 }
 
@@ -193,20 +187,8 @@ impl Parameters {
 
 impl Conservation {
     fn of(counters: &WorkerCounters) -> Self {
-        let law = &counters.law;
-        let (from, to) = law.sides();
-        Self {
-            rx: law.rx.get(),
-            inject: law.inject.get(),
-            generated: law.generated.get(),
-            handoff_in: law.handoff_in.get(),
-            tx: law.tx.get(),
-            drop: law.drop.get(),
-            punt: law.punt.get(),
-            held: law.held.get(),
-            handoff_out: law.handoff_out.get(),
-            holds: from == to,
-        }
+        let terms = Terms::from(&*counters.law);
+        Self { terms, holds: terms.imbalance() == 0 }
     }
 }
 
@@ -296,7 +278,7 @@ impl fmt::Display for Report {
             self.ns_per_packet, self.batch_fill, self.verified_packets
         )?;
         if self.conservation.holds {
-            let c = &self.conservation;
+            let c = &self.conservation.terms;
             writeln!(out, "conserved: {} received, {} sent, {} dropped", c.rx, c.tx, c.drop)?;
         }
         Ok(())
