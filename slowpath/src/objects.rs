@@ -96,12 +96,8 @@ fn uses(value: &Value, nexthop: u64) -> bool {
     match value {
         Value::Group(members, _) => members.iter().any(|(key, _)| *key == nexthop),
         Value::Route(target) => target.key() == Key::Nexthop(nexthop),
-        Value::System(_)
-        | Value::Vrf
-        | Value::Port(_)
-        | Value::Interface(_)
-        | Value::Address
-        | Value::Nexthop(_) => false,
+        Value::Nexthop(_, backup) => *backup == Some(nexthop),
+        Value::System(_) | Value::Vrf | Value::Port(_) | Value::Interface(_) | Value::Address => false,
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use ze_config::{Config, TableKey, VrfName};
 use ze_proto::packed::TargetKey;
 use ze_proto::v1;
-use ze_rib::feed::{self, AUDIT_EVERY, Feed, gateway_key};
+use ze_rib::feed::{self, AUDIT_EVERY, Feed, backup_key, gateway_key};
 use ze_rib::{Rib, dplane};
 
 /// The owner of routes from files. Its preference makes room for the configuration's own.
@@ -78,25 +78,48 @@ impl Tables {
         for (vrf, gateways) in by_vrf {
             let gateways: Vec<_> = gateways.into_iter().collect();
             let ways = rib.reach(vrf.as_str(), &gateways);
-            nexthops.extend(gateways.iter().zip(ways).map(|(gateway, way)| nexthop(vrf, *gateway, way)));
+            nexthops.extend(
+                gateways.iter().zip(ways).flat_map(|(gateway, ways)| nexthops_of(vrf, *gateway, &ways)),
+            );
         }
         self.feed.set_nexthops(nexthops);
     }
 }
 
-/// What stands for a gateway: a neighbour found by its address, one at the end of another route, or nothing yet.
-fn nexthop(vrf: &VrfName, gateway: IpAddr, way: Option<(IpAddr, std::sync::Arc<str>)>) -> v1::Nexthop {
-    use v1::nexthop::Kind;
-    let kind = match way {
-        None => Kind::Unreachable(v1::Empty {}),
-        Some((neighbor, interface)) => Kind::Gateway(v1::Gateway {
-            address: ze_proto::address::to_bytes(neighbor),
-            // The fast path follows what is connected by itself, faster than we can.
-            interface: if neighbor == gateway { String::new() } else { interface.to_string() },
-            vrf: if vrf.as_str() == VrfName::DEFAULT { String::new() } else { vrf.to_string() },
-        }),
-    };
-    v1::Nexthop { key: gateway_key(vrf.as_str(), gateway), kind: Some(kind), backup: None }
+type GatewayWay = (IpAddr, std::sync::Arc<str>, u8);
+
+/// What stands for a gateway: a neighbour found by its address, one at the end of another route, or nothing yet. Routes
+/// of a file lead to one nexthop each: of several ways to a gateway one is taken, and the next is its backup.
+fn nexthops_of(vrf: &VrfName, gateway: IpAddr, ways: &[GatewayWay]) -> Vec<v1::Nexthop> {
+    let unreachable = v1::nexthop::Kind::Unreachable(v1::Empty {});
+    let own =
+        |kind, backup| v1::Nexthop { key: gateway_key(vrf.as_str(), gateway), kind: Some(kind), backup };
+    match ways {
+        [] => vec![own(unreachable, None)],
+        [only] => vec![own(kind(vrf, gateway, only), None)],
+        [..] => {
+            let (first, second) = best_two(ways);
+            let key = backup_key(vrf.as_str(), gateway);
+            let backup = v1::Nexthop { key, kind: Some(kind(vrf, gateway, second)), backup: None };
+            vec![backup, own(kind(vrf, gateway, first), Some(key))]
+        }
+    }
+}
+
+/// The way of the largest share, and of the others the best that leaves by another interface, if one does.
+fn best_two(ways: &[GatewayWay]) -> (&GatewayWay, &GatewayWay) {
+    let first = ways.iter().rev().max_by_key(|way| way.2).unwrap_or(&ways[0]);
+    let others = ways.iter().rev().filter(|way| *way != first);
+    (first, others.max_by_key(|way| (way.1 != first.1, way.2)).unwrap_or(first))
+}
+
+fn kind(vrf: &VrfName, gateway: IpAddr, (neighbor, interface, _): &GatewayWay) -> v1::nexthop::Kind {
+    v1::nexthop::Kind::Gateway(v1::Gateway {
+        address: ze_proto::address::to_bytes(*neighbor),
+        // The fast path follows what is connected by itself, faster than we can.
+        interface: if *neighbor == gateway { String::new() } else { interface.to_string() },
+        vrf: if vrf.as_str() == VrfName::DEFAULT { String::new() } else { vrf.to_string() },
+    })
 }
 
 async fn read_all(feed: Feed, wanted: Wanted) {

@@ -62,10 +62,7 @@ pub(crate) fn plain_gateway(text: &str) -> Result<IpAddr, String> {
 }
 
 /// A gateway with the interface after %, for a route to `prefix`.
-pub(crate) fn gateway<'t>(
-    text: &'t str,
-    prefix: &IpNet,
-) -> Result<(Option<IpAddr>, Option<&'t str>), String> {
+pub(crate) fn gateway<'t>(text: &'t str, prefix: &IpNet) -> Result<(IpAddr, Option<&'t str>), String> {
     let (address, interface) = text.split_once('%').map_or((text, None), |(a, i)| (a, Some(i)));
     let address: IpAddr = address.parse().map_err(|_| format!("\"{address}\" is no IP address"))?;
     unicast(address)?;
@@ -76,7 +73,7 @@ pub(crate) fn gateway<'t>(
     if link_local && interface.is_none() {
         return Err(format!("a link-local gateway needs its interface: {address}%wan0"));
     }
-    Ok((Some(address), interface))
+    Ok((address, interface))
 }
 
 /// Refuses what can not be the address of one host.

@@ -13,6 +13,7 @@ pub(crate) fn check(config: &Config, locations: &Locations, report: &mut Report)
     devices(config, locations, report);
     vlans(config, locations, report);
     addresses(config, locations, report);
+    crate::leaks::check(config, locations, report);
 }
 
 fn place(locations: &Locations, object: &Object) -> Position {

@@ -62,6 +62,7 @@ mod address;
 mod checks;
 mod difference;
 mod error;
+mod leaks;
 mod lexer;
 pub mod limits;
 mod model;
@@ -78,7 +79,7 @@ pub use difference::{Difference, difference};
 pub use error::{ConfigError, ConfigErrors, Position};
 pub use model::{
     Config, Discard, Hop, Interface, InterfaceName, Object, Port, RouteKey, StaticRoute, StaticRoutes,
-    System, TableKey, Unit, VrfName, XdpMode,
+    System, TableKey, Unit, VrfName, Way, XdpMode,
 };
 pub use print::print;
 pub use schema::MODULES;

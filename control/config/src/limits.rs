@@ -15,6 +15,9 @@ pub const WORDS_MAX: usize = 16;
 /// Bytes in a word: the longest value is a description of 255 characters.
 pub const WORD_BYTES_MAX: usize = 1024;
 
+/// VRFs in which a packet is looked up after its own, one after the other: what the fast path follows.
+pub const VRF_CHAIN_MAX: usize = 4;
+
 /// Errors reported at once: what a person reads before trying again.
 pub const ERRORS_MAX: usize = 20;
 

@@ -186,17 +186,26 @@ pub enum StaticRoute {
     Discard(Discard),
 }
 
-/// A nexthop of a static route: at least one of gateway and interface is given.
+/// A nexthop of a static route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hop {
-    /// The next router; nothing if every destination is a neighbour on the interface.
-    pub gateway: Option<IpAddr>,
-    /// The interface; nothing if the route to the gateway decides.
-    pub interface: Option<InterfaceName>,
+    /// Where it leads.
+    pub way: Way,
     /// Share among the nexthops of the same distance, 1 to 255.
     pub weight: u8,
     /// Administrative distance, 1 to 254.
     pub distance: u8,
+}
+
+/// Where a nexthop of a static route leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// Out of an interface: every destination is a neighbour there.
+    Interface(InterfaceName),
+    /// To the next router, by an interface if one is given; else the route to the gateway decides.
+    Gateway(IpAddr, Option<InterfaceName>),
+    /// Into another VRF, where the destination is looked up again.
+    Vrf(VrfName),
 }
 
 /// What a route without a nexthop does to a packet.

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::lexer::is_bare;
-use crate::model::{Config, Hop, Interface, InterfaceName, Port, RouteKey, StaticRoute, VrfName, XdpMode};
+use crate::model::{
+    Config, Hop, Interface, InterfaceName, Port, RouteKey, StaticRoute, VrfName, Way, XdpMode,
+};
 
 /// The canonical text of a configuration.
 pub fn print(config: &Config) -> String {
@@ -164,11 +166,11 @@ impl Printer {
     }
 
     fn hop(&mut self, hop: &Hop) {
-        let interface = hop.interface.as_ref().map(InterfaceName::as_str).unwrap_or_default();
-        let (list, key) = match hop.gateway {
-            None => ("interface", interface.to_owned()),
-            Some(gateway) if interface.is_empty() => ("via", gateway.to_string()),
-            Some(gateway) => ("via", format!("{gateway}%{interface}")),
+        let (list, key) = match &hop.way {
+            Way::Interface(interface) => ("interface", interface.to_string()),
+            Way::Gateway(gateway, None) => ("via", gateway.to_string()),
+            Way::Gateway(gateway, Some(interface)) => ("via", format!("{gateway}%{interface}")),
+            Way::Vrf(vrf) => ("lookup-vrf", vrf.to_string()),
         };
         if hop.weight == 1 && hop.distance == 1 {
             return self.line(&[list, &key]);

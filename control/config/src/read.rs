@@ -10,7 +10,7 @@ use crate::error::{Position, Report};
 use crate::limits::INTERFACE_NAME_MAX;
 use crate::model::{
     Config, Discard, Hop, Interface, InterfaceName, Object, Port, RouteKey, StaticRoute, StaticRoutes,
-    System, TableKey, Unit, VrfName, XdpMode,
+    System, TableKey, Unit, VrfName, Way, XdpMode,
 };
 use crate::syntax::Statement;
 use crate::tree::{Origins, address, place_in};
@@ -207,7 +207,7 @@ impl<'s, 't> Reader<'_, 's, 't, '_> {
     fn hops(&mut self, node: &DataNodeRef<'_>, key: &RouteKey) -> StaticRoute {
         let mut hops = Vec::new();
         let mut seen: HashMap<_, Position> = HashMap::new();
-        for (list, leaf) in [("via", "gateway"), ("interface", "name")] {
+        for (list, leaf) in [("via", "gateway"), ("interface", "name"), ("lookup-vrf", "name")] {
             for entry in children(node, list) {
                 let name = value(&entry, leaf).unwrap_or_default();
                 let place = self
@@ -215,9 +215,9 @@ impl<'s, 't> Reader<'_, 's, 't, '_> {
                     .and_then(|s| s.words.get(1))
                     .map_or(Position::START, |w| w.position);
                 let path = format!("{} {list} {name}", Object::Route(key.clone()));
-                match self.hop(&entry, list == "via", &name, key) {
+                match self.hop(&entry, list, &name, key) {
                     Ok(hop) => {
-                        if let Some(first) = seen.insert((hop.gateway, hop.interface.clone()), place) {
+                        if let Some(first) = seen.insert(hop.way.clone(), place) {
                             let reason =
                                 format!("the same nexthop stands on line {} in another spelling", first.line);
                             self.report.add(place, path, reason);
@@ -232,25 +232,42 @@ impl<'s, 't> Reader<'_, 's, 't, '_> {
         StaticRoute::Via(hops)
     }
 
-    fn hop(&self, entry: &DataNodeRef<'_>, via: bool, name: &str, key: &RouteKey) -> Result<Hop, String> {
-        let (gateway, interface) = if via { gateway(name, &key.prefix)? } else { (None, Some(name)) };
-        let interface = match interface {
-            Some(name) => Some(self.interface_in(name, &key.vrf)?),
-            None => None,
+    fn hop(&self, entry: &DataNodeRef<'_>, list: &str, name: &str, key: &RouteKey) -> Result<Hop, String> {
+        let way = match list {
+            "via" => self.gateway_way(name, key)?,
+            "interface" => Way::Interface(self.interface_in(name, &key.vrf)?),
+            _ => Way::Vrf(self.other_vrf(name, &key.vrf)?),
         };
-        let own = gateway.filter(|gateway| {
-            let mut peers = self.config.interfaces.values().filter(|i| i.vrf == key.vrf);
-            peers.any(|i| i.addresses.iter().any(|a| a.addr() == *gateway))
-        });
-        if own.is_some() {
-            return Err("this is an address of the router itself".into());
-        }
         Ok(Hop {
-            gateway,
-            interface,
+            way,
             weight: number(entry, "weight").unwrap_or(1),
             distance: number(entry, "distance").unwrap_or(1),
         })
+    }
+
+    fn gateway_way(&self, text: &str, key: &RouteKey) -> Result<Way, String> {
+        let (gateway, interface) = gateway(text, &key.prefix)?;
+        let interface = interface.map(|name| self.interface_in(name, &key.vrf)).transpose()?;
+        let mut peers = self.config.interfaces.values().filter(|i| i.vrf == key.vrf);
+        if peers.any(|i| i.addresses.iter().any(|a| a.addr() == gateway)) {
+            return Err("this is an address of the router itself".into());
+        }
+        Ok(Way::Gateway(gateway, interface))
+    }
+
+    fn other_vrf(&self, name: &str, own: &VrfName) -> Result<VrfName, String> {
+        let vrf = VrfName::new(name);
+        if vrf == *own {
+            return Err(format!("the route is in VRF {own} itself; another one is to be named"));
+        }
+        if vrf != VrfName::default() && !self.config.vrfs.contains(&vrf) {
+            let known = self.config.vrfs.iter().map(VrfName::as_str).chain([VrfName::DEFAULT]);
+            return Err(match crate::suggest::nearest(name, known) {
+                Some(near) => format!("there is no VRF {name}; did you mean {near}?"),
+                None => format!("there is no VRF {name}"),
+            });
+        }
+        Ok(vrf)
     }
 
     fn interface_in(&self, name: &str, vrf: &VrfName) -> Result<InterfaceName, String> {
@@ -262,7 +279,10 @@ impl<'s, 't> Reader<'_, 's, 't, '_> {
             });
         };
         if interface.vrf != *vrf {
-            return Err(format!("{name} is in VRF {}, the route in VRF {vrf}", interface.vrf));
+            let other = &interface.vrf;
+            return Err(format!(
+                "{name} is in VRF {other}, the route in VRF {vrf}: lookup-vrf {other} leads there"
+            ));
         }
         Ok(name.clone())
     }

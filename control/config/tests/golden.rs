@@ -56,13 +56,14 @@ interfaces {
     wan0 { xdp-mode native; address 192.0.2.2/31; unit 4094; }
     lan1;
 }
-vrf blue { static { route 10.1.0.0/16 { prohibit; } route 0.0.0.0/0 { via 10.0.0.2; } } }
+vrf blue { static { route 10.1.0.0/16 { prohibit; } route 0.0.0.0/0 { via 10.0.0.2; lookup-vrf default { distance 9; } } } }
 vrf red;
 static {
     route 0.0.0.0/0 { via 192.0.2.3 { weight 255; distance 254; } interface wan0.4094 { weight 2; distance 3; } }
     route ::/0 { via fe80::1%wan0; via fe80::1%lan1; }
     route 198.51.100.0/24 { blackhole; }
     route 198.51.101.0/24 { reject; }
+    route 203.0.113.0/24 { lookup-vrf red { weight 3; } lookup-vrf blue; }
 }
 "#;
 
@@ -105,6 +106,9 @@ vrf blue {
     static {
         route 0.0.0.0/0 {
             via 10.0.0.2;
+            lookup-vrf default {
+                distance 9;
+            }
         }
         route 10.1.0.0/16 {
             prohibit;
@@ -129,6 +133,12 @@ static {
     }
     route 198.51.101.0/24 {
         reject;
+    }
+    route 203.0.113.0/24 {
+        lookup-vrf blue;
+        lookup-vrf red {
+            weight 3;
+        }
     }
     route ::/0 {
         via fe80::1%lan1;
@@ -232,7 +242,7 @@ const BAD: &[(&str, u32, &str)] = &[
     ("static {\n route ten { reject; } }", 2, "not a prefix like"),
     ("static {\n route 224.0.0.0/4 { reject; } }", 2, "multicast"),
     ("static {\n route fe80::/10 { reject; } }", 2, "never routed"),
-    ("static {\n route 10.0.0.0/8; }", 2, "needs via, interface, blackhole"),
+    ("static {\n route 10.0.0.0/8; }", 2, "needs via, interface, lookup-vrf, blackhole"),
     ("static {\n route 10.0.0.0/8 { reject; blackhole; } }", 2, "stand alone"),
     ("static {\n route 10.0.0.0/8 { reject; via 10.0.0.1; } }", 2, "stand alone"),
     ("static { route 10.0.0.0/8 {\n via here; } }", 2, "not a gateway like"),
@@ -245,7 +255,32 @@ const BAD: &[(&str, u32, &str)] = &[
     (
         "vrf blue;\ninterfaces { lan0 { vrf blue; } }\nstatic { route 10.0.0.0/8 {\n interface lan0; } }",
         4,
-        "lan0 is in VRF blue",
+        "lan0 is in VRF blue, the route in VRF default: lookup-vrf blue leads there",
+    ),
+    // Leaks.
+    ("static { route 10.0.0.0/8 {\n lookup-vrf blue; } }", 2, "lookup-vrf blue: there is no VRF blue"),
+    ("vrf blue;\nstatic { route 10.0.0.0/8 {\n lookup-vrf bleu; } }", 3, "did you mean blue?"),
+    ("static { route 10.0.0.0/8 {\n lookup-vrf default; } }", 2, "the route is in VRF default itself"),
+    ("vrf blue { static { route ::/0 {\n lookup-vrf blue; } } }", 2, "the route is in VRF blue itself"),
+    ("static { route 10.0.0.0/8 {\n lookup-vrf \"a b\"; } }", 2, "letters, digits"),
+    ("vrf blue;\nstatic { route 10.0.0.0/8 {\n blackhole; lookup-vrf blue; } }", 2, "stand alone"),
+    (
+        "vrf blue { static { route 10.0.0.0/8 { lookup-vrf default; } } }\nstatic { route 10.0.0.0/8 { lookup-vrf blue; } }",
+        1,
+        "vrf blue static route 10.0.0.0/8: packets would go in a circle, from VRF blue to default to blue",
+    ),
+    (
+        // The circle is for a part of one of the prefixes only.
+        "vrf blue { static { route 0.0.0.0/0 { lookup-vrf default; } } }\nstatic {\n route 10.1.0.0/16 { lookup-vrf blue; } }",
+        3,
+        "in a circle, from VRF default to blue to default",
+    ),
+    (
+        "vrf a { static { route ::/0 { lookup-vrf b; } } } vrf b { static { route ::/0 { lookup-vrf c; } } }
+         vrf c { static { route ::/0 { lookup-vrf d; } } } vrf d { static { route ::/0 { lookup-vrf default; } } }
+         static {\n route ::/0 { lookup-vrf e; } }\n vrf e;",
+        1,
+        "looked up in too many VRFs, from a to b to c to d to default to e: 4 after the first",
     ),
     (
         "interfaces { lan0 { address 10.0.0.1/24; } }\nstatic { route 10.1.0.0/16 {\n via 10.0.0.1; } }",
@@ -371,4 +406,47 @@ fn ten_thousand_routes_are_read_in_reasonable_time() {
     assert_eq!(good(&format!("static {{ {text} }}")).routes.len(), 10_000);
     // Quadratic behaviour would take minutes.
     assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+/// Leaks that lead somewhere, though a hasty check might think otherwise.
+#[test]
+fn leaks_without_a_circle_are_taken() {
+    for text in [
+        // There and back are different destinations.
+        "vrf blue { static { route 10.0.0.0/8 { lookup-vrf default; } } } static { route 172.16.0.0/12 { lookup-vrf blue; } }",
+        // A longer route ends it.
+        "vrf blue { static { route 0.0.0.0/0 { lookup-vrf default; } route 10.0.0.0/8 { reject; } } }
+         static { route 10.0.0.0/8 { lookup-vrf blue; } }",
+        // A connected prefix ends it.
+        "interfaces { lan0 { vrf blue; address 10.0.0.1/24; } }
+         vrf blue { static { route 0.0.0.0/0 { lookup-vrf default; } } }
+         static { route 10.0.0.0/24 { lookup-vrf blue; } }",
+        // Each other's last resort.
+        "vrf blue { static { route 0.0.0.0/0 { via 10.0.0.2; lookup-vrf default { distance 10; } } } }
+         static { route 0.0.0.0/0 { via 192.0.2.1; lookup-vrf blue { distance 10; } } }",
+        // As many as are possible.
+        "vrf a { static { route ::/0 { lookup-vrf b; } } } vrf b { static { route ::/0 { lookup-vrf c; } } }
+         vrf c { static { route ::/0 { lookup-vrf default; } } } static { route ::/0 { lookup-vrf e; } } vrf e;",
+    ] {
+        let config = good(text);
+        assert_eq!(good(&print(&config)), config);
+    }
+}
+
+#[test]
+fn a_circle_is_found_whatever_leads_into_it() {
+    // red leads into the circle of blue and default, and is itself in none.
+    let errors = bad("vrf blue { static { route ::/0 { lookup-vrf default; } } }
+        vrf red { static { route 2001:db8::/32 { lookup-vrf blue; } } }
+        static { route ::/0 { lookup-vrf blue; } }");
+    assert_eq!(errors.errors.len(), 1, "{errors}");
+    assert!(
+        errors.to_string().contains("vrf blue static route ::/0: packets would go in a circle"),
+        "{errors}"
+    );
+    // A disabled interface's prefix is not connected, and ends nothing.
+    let errors = bad("interfaces { lan0 { vrf blue; disable; address 10.0.0.1/24; } }
+        vrf blue { static { route 0.0.0.0/0 { lookup-vrf default; } } }
+        static { route 10.0.0.0/24 { lookup-vrf blue; } }");
+    assert!(errors.to_string().contains("from VRF default to blue to default"), "{errors}");
 }

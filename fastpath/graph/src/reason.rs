@@ -75,6 +75,8 @@ reasons! {
         TtlExceeded = "ttl_exceeded", "The time to live or hop limit ran out here.";
         NoRoute = "no_route", "No route leads to the destination.";
         NoVrf = "no_vrf", "The interface's VRF has gone.";
+        VrfLoop = "vrf_loop", "Routes lead from VRF to VRF in a circle, or more often than is followed.";
+        VrfLocal = "vrf_local", "The destination is the router's own address in another VRF; it serves its own VRF only.";
         Blackhole = "blackhole", "A blackhole route discards this destination.";
         Unreachable = "unreachable", "A reject route refuses this destination.";
         Prohibited = "prohibited", "A route prohibits this destination.";

@@ -115,15 +115,21 @@ fn follow_vrf(
             Some(table) => cx.fib.lpm4(table).lookup(meta.destination as u32),
             None => return drop(meta, DropReason::NoVrf),
         };
-        let Some(id) = choose(cx, meta, value, hash) else { break };
+        let Some(id) = choose(cx, meta, value, hash) else {
+            return refuse(meta, refusals.kind, refusals.no_route, DropReason::NoRoute);
+        };
         meta.nexthop = id;
         match cx.fib.nexthop(id) {
             Some(Nexthop::Vrf(next)) => vrf = *next,
+            // The host stack of the packet's own VRF does not have the address, and that of the other can not answer.
+            Some(Nexthop::Local { .. } | Nexthop::SubnetBroadcast { .. }) => {
+                return refuse(meta, refusals.kind, refusals.unreachable, DropReason::VrfLocal);
+            }
             Some(nexthop) => return follow_unusual(meta, nexthop, refusals),
             None => return drop(meta, DropReason::NoAdjacency),
         }
     }
-    refuse(meta, refusals.kind, refusals.no_route, DropReason::NoRoute)
+    refuse(meta, refusals.kind, refusals.no_route, DropReason::VrfLoop)
 }
 
 #[cold]

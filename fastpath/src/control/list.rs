@@ -213,6 +213,20 @@ impl Control {
     }
 
     pub(super) fn nexthop_state(&self, id: NexthopId, weight: u8) -> v1::NexthopState {
+        let mut state = self.bare_nexthop_state(id, weight);
+        let backups = self.fib.backups(id);
+        state.backup = backups.first().map_or(0, |(backup, _)| backup.0);
+        state.backup_in_force = backups.iter().any(|(_, in_force)| *in_force);
+        let one = |(backup, in_force): &(NexthopId, bool)| {
+            let state = self.bare_nexthop_state(*backup, 0);
+            v1::NexthopState { in_force: *in_force, ..state }
+        };
+        state.backups = backups.iter().map(one).collect();
+        state
+    }
+
+    /// Without its backups.
+    fn bare_nexthop_state(&self, id: NexthopId, weight: u8) -> v1::NexthopState {
         let mut state = v1::NexthopState {
             weight: u32::from(weight),
             traffic: Some(self.nexthop_traffic(id)),
@@ -220,9 +234,6 @@ impl Control {
             key: self.key_of(Target::Nexthop(id)),
             ..v1::NexthopState::default()
         };
-        if let Some((backup, in_force)) = self.fib.backup(id) {
-            (state.backup, state.backup_in_force) = (backup.0, in_force);
-        }
         let Some(spec) = self.fib.nexthop(id) else { return state };
         state.interface = spec.interface().map_or_else(String::new, |i| self.interface_name(i).to_owned());
         state.mtu = spec.interface().and_then(|i| self.fib.interface(i)).map_or(0, |spec| spec.mtu.into());

@@ -87,9 +87,12 @@ impl Control {
             carried.insert(nexthop, total);
         }
         self.neighbor_glue.carried = carried;
-        // Their packets take the backup, so none of them asks.
-        for (interface, address) in self.fib.unresolved_with_backup() {
-            self.want_neighbor(interface, address);
+        // Perhaps no packet asks: while a backup waits there is none for it, while it is in force none for the other.
+        for (interface, address, is_known) in self.fib.armed_gateways() {
+            match is_known {
+                true => self.neighbors.in_use(interface, address, 1, now),
+                false => self.want_neighbor(interface, address),
+            }
         }
         self.settle();
     }

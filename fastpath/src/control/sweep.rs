@@ -6,6 +6,10 @@ use super::Control;
 use super::objects::{Owned, OwnerId};
 use super::parse::Refused;
 
+/// How far backups are followed to find who goes first. Workers look at [`BACKUPS_MAX`](ze_fib::writer::BACKUPS_MAX);
+/// of a chain longer than this, some go with a later snapshot.
+const CHAIN_MAX: usize = 16;
+
 impl Control {
     /// Removes what `owner` did not put again in its present generation. Returns how many objects went.
     pub fn sweep(&mut self, owner: OwnerId) -> u64 {
@@ -46,10 +50,12 @@ impl Control {
         count(groups, |key| self.delete_group(owner, key)) + self.sweep_backed(owner, nexthops)
     }
 
-    /// A backup can go only after what it backs: those with a backup first.
+    /// A backup can go only after what it backs: those with the most behind them first.
     fn sweep_backed(&mut self, owner: OwnerId, mut nexthops: Vec<u64>) -> u64 {
-        nexthops.sort_by_key(|key| {
-            self.objects.nexthops.get(&(owner, *key)).is_some_and(|object| object.value.backup.is_none())
+        let next = |key: &u64| self.objects.nexthops.get(&(owner, *key))?.value.backup;
+        nexthops.sort_by_cached_key(|key| {
+            let behind = std::iter::successors(Some(*key), next).take(CHAIN_MAX).count();
+            std::cmp::Reverse(behind)
         });
         count(nexthops, |key| self.delete_nexthop(owner, key))
     }

@@ -9,7 +9,7 @@
 
 mod route;
 
-pub use route::{Discard, Path, RouteUpdate, Target, Via};
+pub use route::{Discard, Path, RouteUpdate, Target, Via, Way};
 
 use std::sync::Arc;
 use std::time::Instant;

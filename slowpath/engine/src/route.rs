@@ -34,15 +34,24 @@ pub enum Target {
     Discard(Discard),
 }
 
-/// A nexthop before it is resolved; at least one of gateway and interface is given.
+/// A nexthop before it is resolved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Via {
-    /// The next router; nothing if every destination is a neighbour on the interface.
-    pub gateway: Option<IpAddr>,
-    /// The interface; nothing if the route to the gateway decides.
-    pub interface: Option<Arc<str>>,
+    /// Where it leads.
+    pub way: Way,
     /// Share, 1 to 255.
     pub weight: u8,
+}
+
+/// Where a nexthop leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// Out of an interface: every destination is a neighbour there.
+    Interface(Arc<str>),
+    /// To the next router, by an interface if one is given; else the route to the gateway decides.
+    Gateway(IpAddr, Option<Arc<str>>),
+    /// Into another VRF, where the destination is looked up again.
+    Vrf(Arc<str>),
 }
 
 /// What happens to a packet that goes nowhere.

@@ -114,6 +114,11 @@ pub fn gateway_key(vrf: &str, gateway: std::net::IpAddr) -> u64 {
     crate::keys::fnv1a64(format!("gateway {vrf} {gateway}").as_bytes())
 }
 
+/// The key of the backup of that nexthop.
+pub fn backup_key(vrf: &str, gateway: std::net::IpAddr) -> u64 {
+    crate::keys::fnv1a64(format!("backup of gateway {vrf} {gateway}").as_bytes())
+}
+
 /// The clock that both daemons share.
 pub(crate) fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

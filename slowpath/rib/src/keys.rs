@@ -11,11 +11,24 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn key(&mut self, identity: &str) -> u64 {
-        let mut key = fnv1a64(identity.as_bytes());
+        self.free_from(fnv1a64(identity.as_bytes()), identity, |key| key.wrapping_add(1))
+    }
+
+    /// A key that is greater than every one of a lesser rank. Objects are put in the order of their keys, so what is
+    /// referred to has the lesser rank.
+    pub(crate) fn ranked(&mut self, rank: u8, identity: &str) -> u64 {
+        let top = u64::from(rank) << (u64::BITS - RANK_BITS);
+        let identity = format!("{rank} {identity}");
+        self.free_from(top | fnv1a64(identity.as_bytes()) & HASH, &identity, |key| {
+            top | key.wrapping_add(1) & HASH
+        })
+    }
+
+    fn free_from(&mut self, mut key: u64, identity: &str, next: impl Fn(u64) -> u64) -> u64 {
         loop {
             match self.identities.get(&key) {
                 Some(known) if known == identity => return key,
-                Some(_) => key = key.wrapping_add(1),
+                Some(_) => key = next(key),
                 None => {
                     self.identities.insert(key, identity.to_owned());
                     return key;
@@ -24,6 +37,11 @@ impl Keys {
         }
     }
 }
+
+/// Bits of a key that are its rank.
+pub(crate) const RANK_BITS: u32 = 2;
+
+const HASH: u64 = u64::MAX >> RANK_BITS;
 
 /// FNV-1a, 64 bits (draft-eastlake-fnv §4): never changes between versions, unlike the standard library's hash.
 pub(crate) fn fnv1a64(bytes: &[u8]) -> u64 {
@@ -52,5 +70,10 @@ mod tests {
         let mut full = Keys::default();
         full.identities.insert(a, "other".into());
         assert_eq!(full.key("a"), a + 1);
+        let low = keys.ranked(0, "a");
+        assert!((1..4).map(|rank| keys.ranked(rank, "a")).is_sorted() && low < keys.ranked(1, "a"));
+        let mut full = Keys::default();
+        full.identities.insert(low, "other".into());
+        assert_eq!(full.ranked(0, "a"), low + 1);
     }
 }

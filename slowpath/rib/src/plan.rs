@@ -2,7 +2,7 @@
 //!
 //! Make before break: new nexthops and groups come before the routes that are pointed to them, and what nobody needs
 //! any more goes last. The exception is an interface that goes away, or comes back as another one (other port, VLAN
-//! or VRF): what depends on it goes first, in reverse order, so that nothing holds the place that something new wants.
+//! or VRF): what depends on it goes first, after what it was the backup of has been told to do without, in reverse order, so that nothing holds the place that something new wants.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,8 @@ pub fn plan(
     });
     let gone_last = acknowledged.keys().rev().filter(|key| !desired.contains_key(key) && !goes_first(key));
     let gone_last = gone_last.filter(|key| **key != Key::System).cloned().map(Step::Delete).filter(ready);
-    gone_first.chain(put).chain(gone_last).take(limit).collect()
+    let disarmed = dying.disarmed(acknowledged).filter(ready);
+    disarmed.chain(gone_first).chain(put).chain(gone_last).take(limit).collect()
 }
 
 /// What goes away before anything new comes, though it may come back.
@@ -103,7 +104,9 @@ impl Dying {
     /// Nobody knows where an uncertain one goes.
     fn goes_out_of_dying(&self, now: Option<&Value>) -> bool {
         match now {
-            Some(Value::Nexthop(Nexthop::Interface { interface, .. })) => self.interfaces.contains(interface),
+            Some(Value::Nexthop(Nexthop::Interface { interface, .. }, _)) => {
+                self.interfaces.contains(interface)
+            }
             Some(_) => false,
             None => true,
         }
@@ -115,6 +118,19 @@ impl Dying {
             Some(_) => false,
             None => true,
         }
+    }
+
+    /// What lives on without a backup that dies. It is armed again when it is put as wanted.
+    fn disarmed(&self, acknowledged: &Acknowledged) -> impl Iterator<Item = Step> {
+        let all = acknowledged.range(Key::Nexthop(0)..Key::Group(0)).filter(|_| !self.nexthops.is_empty());
+        all.filter_map(|(key, value)| match (key, value) {
+            (Key::Nexthop(own), Some(Value::Nexthop(nexthop, Some(backup))))
+                if self.nexthops.contains(backup) && !self.nexthops.contains(own) =>
+            {
+                Some(Step::Put(key.clone(), Value::Nexthop(nexthop.clone(), None)))
+            }
+            _ => None,
+        })
     }
 
     fn nothing(&self) -> bool {

@@ -4,6 +4,10 @@
 //! 0 and is the fast path's own business. A gateway without an interface is looked up among the active routes: the
 //! longest prefix that covers it, other than the route's own and other than a default route — else every mistyped
 //! gateway would "resolve". That can take several steps; see [`resolve`].
+//!
+//! Behind a nexthop stand its *backups*, for the time until we know that it has failed: the fast path flips by itself
+//! when the interface goes or the gateway does not answer. Of several nexthops each has another one as its first
+//! backup; then comes what its gateway's route falls back on, then the route's next larger distance.
 
 mod fib;
 mod resolve;
@@ -20,6 +24,12 @@ pub use fib::Fib;
 
 /// Steps from a gateway to an interface: what no honest network needs, and a loop never ends within.
 pub const RESOLUTION_DEPTH_MAX: usize = 16;
+
+/// VRFs that a search for a gateway goes through: as many as a packet follows.
+const VRFS_MAX: usize = 4;
+
+/// Backups behind a nexthop: another one of its group, and two more. Each costs an object for every combination.
+pub const BACKUPS_MAX: usize = 3;
 
 /// Members of a group: what the API takes.
 pub const GROUP_MEMBERS_MAX: usize = 128;
@@ -155,11 +165,11 @@ impl Rib {
         self.len() == 0
     }
 
-    /// The way to each of these gateways of a VRF, as routes without an interface find theirs: the neighbour, and the
-    /// interface that it is on. Where several lead there, the first.
-    pub fn reach(&self, vrf: &str, gateways: &[IpAddr]) -> Vec<Option<(IpAddr, Arc<str>)>> {
+    /// The ways to each of these gateways of a VRF, as routes without an interface find theirs: the neighbour, the
+    /// interface that it is on, and its share, 1 to 255.
+    pub fn reach(&self, vrf: &str, gateways: &[IpAddr]) -> Vec<Vec<(IpAddr, Arc<str>, u8)>> {
         let fates = resolve::resolve(self);
-        gateways.iter().map(|gateway| resolve::reach(fates.get(vrf)?, *gateway)).collect()
+        gateways.iter().map(|gateway| resolve::reach(&fates, vrf, *gateway)).collect()
     }
 
     /// What the fast path shall have for these routes.
@@ -175,5 +185,7 @@ impl Rib {
     }
 }
 
+#[cfg(test)]
+mod backup_tests;
 #[cfg(test)]
 mod tests;

@@ -61,8 +61,9 @@ pub enum Value {
     Interface(Box<v1::Interface>),
     /// Of [`Key::Address`].
     Address,
-    /// Of [`Key::Nexthop`].
-    Nexthop(Nexthop),
+    /// Of [`Key::Nexthop`]: where it leads, and the key of its backup. The backup's own key is the lesser one, so that
+    /// it is put first.
+    Nexthop(Nexthop, Option<u64>),
     /// Of [`Key::Group`]: keys and weights, and how it chooses.
     Group(Arc<[(u64, u8)]>, GroupHash),
     /// Of [`Key::Route`].
@@ -88,6 +89,8 @@ pub enum Nexthop {
         /// The interface.
         interface: Arc<str>,
     },
+    /// Into another VRF, where the destination is looked up again.
+    Vrf(Arc<str>),
     /// Nowhere.
     Discard(Discard),
 }

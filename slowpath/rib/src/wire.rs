@@ -67,7 +67,7 @@ fn put(key: &Key, value: &Value) -> Op {
         (Key::Address(interface, address), Value::Address) => {
             Op::PutAddress(self::address(interface, address))
         }
-        (Key::Nexthop(key), Value::Nexthop(value)) => Op::PutNexthop(nexthop(*key, value)),
+        (Key::Nexthop(key), Value::Nexthop(value, backup)) => Op::PutNexthop(nexthop(*key, value, *backup)),
         (Key::Group(key), Value::Group(members, hash)) => Op::PutNexthopGroup(group(*key, members, *hash)),
         (Key::Route(vrf, prefix), Value::Route(target)) => {
             Op::PutRoutes(v1::Routes { vrf: vrf.to_string(), routes: vec![route(prefix, Some(*target))] })
@@ -99,7 +99,7 @@ fn address(interface: &Arc<str>, address: &IpNet) -> v1::Address {
     }
 }
 
-fn nexthop(key: u64, nexthop: &Nexthop) -> v1::Nexthop {
+fn nexthop(key: u64, nexthop: &Nexthop, backup: Option<u64>) -> v1::Nexthop {
     use v1::nexthop::Kind;
     let kind = match nexthop {
         Nexthop::Interface { gateway: Some(gateway), interface } => Kind::Gateway(v1::Gateway {
@@ -108,11 +108,12 @@ fn nexthop(key: u64, nexthop: &Nexthop) -> v1::Nexthop {
             vrf: String::new(),
         }),
         Nexthop::Interface { gateway: None, interface } => Kind::Interface(interface.to_string()),
+        Nexthop::Vrf(name) => Kind::LookupVrf(name.to_string()),
         Nexthop::Discard(Discard::Blackhole) => Kind::Blackhole(v1::Empty {}),
         Nexthop::Discard(Discard::Unreachable) => Kind::Unreachable(v1::Empty {}),
         Nexthop::Discard(Discard::Prohibit) => Kind::Prohibit(v1::Empty {}),
     };
-    v1::Nexthop { key, kind: Some(kind), backup: None }
+    v1::Nexthop { key, kind: Some(kind), backup }
 }
 
 fn group(key: u64, members: &[(u64, u8)], hash: GroupHash) -> v1::NexthopGroup {

@@ -30,7 +30,9 @@ fn object(operation: &Op) -> Option<(Key, Value)> {
             let net = IpNet::new(address, u8::try_from(message.prefix_len).ok()?).ok()?;
             (Key::Address(message.interface.as_str().into(), net), Value::Address)
         }
-        Op::PutNexthop(message) => (Key::Nexthop(message.key), Value::Nexthop(nexthop(message)?)),
+        Op::PutNexthop(message) => {
+            (Key::Nexthop(message.key), Value::Nexthop(nexthop(message)?, message.backup))
+        }
         Op::PutNexthopGroup(message) => {
             let member = |m: &v1::GroupMember| Some((m.nexthop, u8::try_from(m.weight).ok()?));
             let members = message.members.iter().map(member).collect::<Option<Vec<_>>>()?;
@@ -63,7 +65,7 @@ fn nexthop(message: &v1::Nexthop) -> Option<Nexthop> {
         Kind::Blackhole(_) => Nexthop::Discard(Discard::Blackhole),
         Kind::Unreachable(_) => Nexthop::Discard(Discard::Unreachable),
         Kind::Prohibit(_) => Nexthop::Discard(Discard::Prohibit),
-        Kind::LookupVrf(_) => return None,
+        Kind::LookupVrf(name) => Nexthop::Vrf(name.as_str().into()),
     })
 }
 

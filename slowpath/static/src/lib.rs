@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ze_config::{Hop, RouteKey, StaticRoute, StaticRoutes};
-use ze_engine::{Discard, Engine, Input, Output, Path, RouteUpdate, Target, Via};
+use ze_engine::{Discard, Engine, Input, Output, Path, RouteUpdate, Target, Via, Way};
 
 /// An order to the engine.
 #[derive(Clone, Debug)]
@@ -110,7 +110,22 @@ fn uses(route: &StaticRoute, interface: &str) -> bool {
 }
 
 fn over(hop: &Hop) -> Option<&str> {
-    hop.interface.as_ref().map(|interface| interface.as_str())
+    match &hop.way {
+        ze_config::Way::Interface(interface) | ze_config::Way::Gateway(_, Some(interface)) => {
+            Some(interface.as_str())
+        }
+        ze_config::Way::Gateway(_, None) | ze_config::Way::Vrf(_) => None,
+    }
+}
+
+fn way(hop: &Hop) -> Way {
+    match &hop.way {
+        ze_config::Way::Interface(interface) => Way::Interface(interface.shared()),
+        ze_config::Way::Gateway(gateway, interface) => {
+            Way::Gateway(*gateway, interface.as_ref().map(|interface| interface.shared()))
+        }
+        ze_config::Way::Vrf(vrf) => Way::Vrf(vrf.shared()),
+    }
 }
 
 /// The paths that a route has while some interfaces are down, smallest distance first.
@@ -121,9 +136,7 @@ fn paths(route: &StaticRoute, down: &BTreeSet<Arc<str>>) -> Vec<Path> {
     };
     let mut by_distance: BTreeMap<u8, Vec<Via>> = BTreeMap::new();
     for hop in hops.iter().filter(|hop| over(hop).is_none_or(|interface| !down.contains(interface))) {
-        let interface = hop.interface.as_ref().map(|interface| interface.shared());
-        let via = Via { gateway: hop.gateway, interface, weight: hop.weight };
-        by_distance.entry(hop.distance).or_default().push(via);
+        by_distance.entry(hop.distance).or_default().push(Via { way: way(hop), weight: hop.weight });
     }
     by_distance.into_iter().map(|(distance, vias)| Path { distance, target: Target::Via(vias) }).collect()
 }

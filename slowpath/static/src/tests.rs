@@ -28,9 +28,13 @@ fn show(paths: &[Path]) -> String {
 }
 
 fn via(via: &Via) -> String {
-    let gateway = via.gateway.map(|g| g.to_string()).unwrap_or_default();
-    let interface = via.interface.as_ref().map(|i| format!("%{i}")).unwrap_or_default();
-    format!("{gateway}{interface}*{}", via.weight)
+    let way = match &via.way {
+        Way::Interface(interface) => format!("%{interface}"),
+        Way::Gateway(gateway, None) => gateway.to_string(),
+        Way::Gateway(gateway, Some(interface)) => format!("{gateway}%{interface}"),
+        Way::Vrf(vrf) => format!("vrf {vrf}"),
+    };
+    format!("{way}*{}", via.weight)
 }
 
 fn told(engine: &mut StaticEngine, text: &str) -> Vec<String> {
@@ -51,10 +55,11 @@ fn each_kind_of_route_becomes_its_paths() {
         route 198.51.100.0/24 { blackhole; }
         route 198.51.101.0/24 { reject; }
     }
-    vrf blue { static { route 2001:db8::/32 { prohibit; } } }";
+    vrf blue { static { route 2001:db8::/32 { prohibit; } route ::/0 { lookup-vrf default { distance 7; } } } }";
     assert_eq!(
         told(&mut engine, text),
         [
+            "blue ::/0 [7:vrf default*1]",
             "blue 2001:db8::/32 [1:Prohibit]",
             "default 0.0.0.0/0 [1:192.0.2.1*3+192.0.2.3*1 9:%wan0*1]",
             "default 198.51.100.0/24 [1:Blackhole]",

@@ -33,7 +33,7 @@ use crate::{Limits, Tables};
 
 pub use groups::GROUP_MEMBERS_MAX;
 pub use interfaces::InterfaceSpec;
-pub use nexthops::NexthopSpec;
+pub use nexthops::{BACKUPS_MAX, NexthopSpec};
 pub use routes::{RouteSource, VrfMemory};
 
 use groups::GroupEntry;

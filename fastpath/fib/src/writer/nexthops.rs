@@ -2,7 +2,8 @@
 //!
 //! A nexthop may have a *backup*, another nexthop. While its own way can not be used (the interface is down, or the
 //! gateway's address is not known) and the backup's can, workers find the backup's record in its place. The record is
-//! there before it is needed, so the flip is one store for each nexthop, however many prefixes lead to it.
+//! there before it is needed, so the flip is one store for each nexthop, however many prefixes lead to it. A backup may
+//! have a backup itself: the first that can be used is in force, [`BACKUPS_MAX`] of them are looked at.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -12,6 +13,9 @@ use ze_packet::{InterfaceId, MacAddr, NexthopId, VrfId};
 
 use super::{Error, Fib, RouteSource};
 use crate::{Adjacency, Nexthop, Target};
+
+/// Backups that stand behind a nexthop, one behind the other, at most; those beyond are not looked at.
+pub const BACKUPS_MAX: usize = 3;
 
 /// What a nexthop is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -151,7 +155,7 @@ impl Fib {
         Ok(())
     }
 
-    /// Arms a nexthop with a backup, or takes it away. A backup's own backup is not looked at.
+    /// Arms a nexthop with a backup, or takes it away.
     ///
     /// # Errors
     /// When there is no such nexthop, or it would be its own backup.
@@ -175,7 +179,7 @@ impl Fib {
             self.concerned.backups.entry(backup).or_default().insert(id);
             self.nexthops.entry(backup).and_modify(|entry| entry.backs += 1);
         }
-        self.publish_nexthop(id);
+        self.publish_with_backed(id);
         Ok(())
     }
 
@@ -204,23 +208,24 @@ impl Fib {
         self.nexthops.get(&id).map(|entry| &entry.spec)
     }
 
-    /// Its backup, and whether that is in force.
-    pub fn backup(&self, id: NexthopId) -> Option<(NexthopId, bool)> {
-        let backup = self.nexthops.get(&id)?.backup?;
-        Some((backup, self.in_force(id) == Some(backup)))
+    /// Its backups, the first to be used first, each with whether it is in force.
+    pub fn backups(&self, id: NexthopId) -> Vec<(NexthopId, bool)> {
+        let in_force = self.in_force(id);
+        self.chain(id).skip(1).map(|backup| (backup, in_force == Some(backup))).collect()
     }
 
-    /// Gateways whose backups are in force because their own addresses are not known: they must be asked for, since
-    /// no packet will.
-    pub fn unresolved_with_backup(&self) -> Vec<(InterfaceId, IpAddr)> {
-        let armed = self.concerned.backups.values().flatten();
-        let missing = armed.filter_map(|id| match self.nexthops.get(id)?.spec {
-            NexthopSpec::Gateway(interface, address) => (self.is_up(interface)
-                && !self.neighbors.contains_key(&(interface, address)))
-            .then_some((interface, address)),
+    /// Gateways that have a backup or are one, of interfaces that are up, and whether their addresses are known. They
+    /// must be asked for, and asked again, since no packet may be on its way to them: what is armed shall work.
+    pub fn armed_gateways(&self) -> BTreeSet<(InterfaceId, IpAddr, bool)> {
+        let backups = &self.concerned.backups;
+        let gateway = |id: &NexthopId| match self.nexthops.get(id)?.spec {
+            NexthopSpec::Gateway(interface, address) => {
+                let is_known = self.neighbors.contains_key(&(interface, address));
+                self.is_up(interface).then_some((interface, address, is_known))
+            }
             _ => None,
-        });
-        missing.collect()
+        };
+        backups.keys().chain(backups.values().flatten()).filter_map(gateway).collect()
     }
 
     /// How many nexthops there are.
@@ -335,12 +340,24 @@ impl Fib {
         }
     }
 
-    /// Publishes a nexthop, and those that it is the backup of.
+    /// Publishes a nexthop, and those that have it among their backups.
     fn publish_with_backed(&self, id: NexthopId) {
+        self.publish_level(id, BACKUPS_MAX);
+    }
+
+    fn publish_level(&self, id: NexthopId, levels: usize) {
         self.publish_nexthop(id);
-        for backed in self.concerned.backups.get(&id).into_iter().flatten() {
-            self.publish_nexthop(*backed);
+        if levels > 0 {
+            for backed in self.concerned.backups.get(&id).into_iter().flatten() {
+                self.publish_level(*backed, levels - 1);
+            }
         }
+    }
+
+    /// A nexthop and its backups, as far as they are looked at.
+    fn chain(&self, id: NexthopId) -> impl Iterator<Item = NexthopId> + '_ {
+        let next = |id: &NexthopId| self.nexthops.get(id)?.backup;
+        std::iter::successors(Some(id), next).take(1 + BACKUPS_MAX)
     }
 
     fn publish_nexthop(&self, id: NexthopId) {
@@ -350,14 +367,10 @@ impl Fib {
         let _ = self.tables.nexthops.replace(id.index(), Some(Box::new(record)));
     }
 
-    /// The nexthop itself, or its backup while that alone can be used.
+    /// The first that can be used of the nexthop and its backups; the nexthop itself if none can.
     fn in_force(&self, id: NexthopId) -> Option<NexthopId> {
-        let entry = self.nexthops.get(&id)?;
         let usable = |id: &NexthopId| self.nexthops.get(id).is_some_and(|entry| self.is_usable(&entry.spec));
-        match entry.backup.filter(usable) {
-            Some(backup) if !self.is_usable(&entry.spec) => Some(backup),
-            _ => Some(id),
-        }
+        self.nexthops.contains_key(&id).then(|| self.chain(id).find(usable).unwrap_or(id))
     }
 
     fn is_usable(&self, spec: &NexthopSpec) -> bool {

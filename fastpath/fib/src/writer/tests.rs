@@ -254,12 +254,13 @@ fn a_backup_takes_over_when_the_link_or_the_neighbour_goes_and_gives_back() {
     assert_eq!(way(&bench), Some(first));
     let up = bench.fib.interface(first).unwrap().clone();
     bench.fib.replace_interface(first, InterfaceSpec { up: false, ..up.clone() }).unwrap();
-    assert_eq!((way(&bench), bench.fib.backup(one)), (Some(second), Some((two, true))));
+    assert_eq!((way(&bench), bench.fib.backups(one)), (Some(second), vec![(two, true)]));
     bench.fib.replace_interface(first, up).unwrap();
-    assert_eq!((way(&bench), bench.fib.backup(one)), (Some(first), Some((two, false))));
+    assert_eq!((way(&bench), bench.fib.backups(one)), (Some(first), vec![(two, false)]));
     bench.fib.neighbor_withdrawn(first, ip("10.0.1.2"));
     assert_eq!(way(&bench), Some(second));
-    assert_eq!(bench.fib.unresolved_with_backup(), [(first, ip("10.0.1.2"))]);
+    let armed = [(first, ip("10.0.1.2"), false), (second, ip("10.0.2.2"), true)];
+    assert_eq!(bench.fib.armed_gateways(), armed.into());
     // A backup that can not be used either is no help: what is there says why.
     bench.fib.neighbor_withdrawn(second, ip("10.0.2.2"));
     assert!(
@@ -272,6 +273,49 @@ fn a_backup_takes_over_when_the_link_or_the_neighbour_goes_and_gives_back() {
     assert!(matches!(bench.fib.remove_nexthop(two), Err(Error::InUse(..))));
     bench.fib.set_backup(one, None).unwrap();
     bench.fib.remove_nexthop(two).unwrap();
+}
+
+#[test]
+fn of_several_backups_the_first_that_can_be_used_is_in_force() {
+    let mut bench = Bench::new(Limits::default());
+    let [(first, one), (second, two)] = two_ways(&mut bench);
+    let last = bench.fib.create_nexthop(NexthopSpec::Unreachable).unwrap();
+    bench.fib.set_backup(one, Some(two)).unwrap();
+    bench.fib.put_route(Fib::DEFAULT_VRF, net("0.0.0.0/0"), OWNER, Target::Nexthop(one)).unwrap();
+    bench.fib.neighbor_withdrawn(first, ip("10.0.1.2"));
+    bench.fib.neighbor_withdrawn(second, ip("10.0.2.2"));
+    assert!(matches!(bench.default("192.0.2.1"), Some(Nexthop::Unresolved { .. })));
+    // What comes behind the backup counts at once, and what comes back before it, too.
+    bench.fib.set_backup(two, Some(last)).unwrap();
+    assert_eq!(bench.default("192.0.2.1"), Some(Nexthop::Unreachable));
+    assert_eq!(bench.fib.backups(one), [(two, false), (last, true)]);
+    bench.fib.neighbor_resolved(second, ip("10.0.2.2"), MAC).unwrap();
+    assert_eq!(leaves_by(bench.default("192.0.2.1")), Some(second));
+    assert_eq!(bench.fib.backups(one), [(two, true), (last, false)]);
+    let up = bench.fib.interface(second).unwrap().clone();
+    bench.fib.replace_interface(second, InterfaceSpec { up: false, ..up }).unwrap();
+    assert_eq!(bench.default("192.0.2.1"), Some(Nexthop::Unreachable));
+    bench.fib.neighbor_resolved(first, ip("10.0.1.2"), MAC).unwrap();
+    assert_eq!(leaves_by(bench.default("192.0.2.1")), Some(first));
+}
+
+#[test]
+fn no_more_backups_than_the_limit_are_looked_at_and_a_ring_of_them_ends() {
+    let mut bench = Bench::new(Limits::default());
+    let [(first, one), _] = two_ways(&mut bench);
+    bench.fib.neighbor_withdrawn(first, ip("10.0.1.2"));
+    let spec = NexthopSpec::Gateway(first, ip("10.0.1.2"));
+    let mut chain = vec![one];
+    chain.extend((0..BACKUPS_MAX).map(|_| bench.fib.create_nexthop(spec.clone()).unwrap()));
+    let hole = bench.fib.create_nexthop(NexthopSpec::Blackhole).unwrap();
+    chain.push(hole);
+    chain.windows(2).for_each(|pair| bench.fib.set_backup(pair[0], Some(pair[1])).unwrap());
+    bench.fib.put_route(Fib::DEFAULT_VRF, net("0.0.0.0/0"), OWNER, Target::Nexthop(one)).unwrap();
+    assert!(matches!(bench.default("192.0.2.1"), Some(Nexthop::Unresolved { .. })), "one too far");
+    bench.fib.set_backup(chain[BACKUPS_MAX - 1], Some(hole)).unwrap();
+    assert_eq!(bench.default("192.0.2.1"), Some(Nexthop::Blackhole));
+    bench.fib.set_backup(chain[BACKUPS_MAX - 1], Some(one)).unwrap();
+    assert!(matches!(bench.default("192.0.2.1"), Some(Nexthop::Unresolved { .. })), "a ring");
 }
 
 #[test]

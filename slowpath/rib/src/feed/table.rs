@@ -244,7 +244,10 @@ impl Table {
         let gone = self.known_nexthops.keys().filter(|key| !self.nexthops.contains_key(key) && unused(key));
         let waits =
             |key: &&u64| self.refused_nexthops.get(*key).is_some_and(|refused| now < refused.retry_at);
-        for key in gone.filter(|key| !waits(key)) {
+        // What has a backup goes before that.
+        let mut gone: Vec<_> = gone.filter(|key| !waits(key)).collect();
+        gone.sort_by_key(|key| self.known_nexthops.get(key).is_none_or(|nexthop| nexthop.backup.is_none()));
+        for key in gone {
             batch.operations.push(v1::Operation { operation: Some(Op::DeleteNexthop(*key)) });
             batch.layout.push(Part::DeleteNexthop(*key));
         }

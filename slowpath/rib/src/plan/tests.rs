@@ -29,7 +29,10 @@ fn address(interface: &str, address: &str) -> (Key, Value) {
 }
 
 fn nexthop(key: u64, interface: &str) -> (Key, Value) {
-    (Key::Nexthop(key), Value::Nexthop(Nexthop::Interface { gateway: None, interface: interface.into() }))
+    (
+        Key::Nexthop(key),
+        Value::Nexthop(Nexthop::Interface { gateway: None, interface: interface.into() }, None),
+    )
 }
 
 fn group(key: u64, members: &[u64]) -> (Key, Value) {

@@ -10,18 +10,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use ze_engine::{Discard, Path, Target, Via};
+use ze_engine::{Discard, Path, Target, Via, Way};
 
-use super::{RESOLUTION_DEPTH_MAX, Rib};
+use super::{RESOLUTION_DEPTH_MAX, Rib, VRFS_MAX};
 
-/// The way out of the router.
+/// Where a packet goes in the end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Leaf {
-    pub(super) gateway: Option<IpAddr>,
-    pub(super) interface: Arc<str>,
+pub(super) enum Leaf {
+    /// Out of the router: to a gateway, or if there is none, to the destination itself.
+    Interface { gateway: Option<IpAddr>, interface: Arc<str> },
+    /// Into another VRF.
+    Vrf(Arc<str>),
+    /// Nowhere: the last way of a route that has others.
+    Discard(Discard),
 }
 
-/// The leaves of a gateway or interface with their shares of it.
+/// The leaves of a nexthop with their shares of it.
 pub(super) type Leaves = BTreeMap<Leaf, u64>;
 
 /// What became of a route.
@@ -29,8 +33,8 @@ pub(super) type Leaves = BTreeMap<Leaf, u64>;
 pub(super) enum Fate {
     /// The fast path has it by itself.
     Connected(Arc<str>),
-    /// In force: for each nexthop that can be reached, its leaves.
-    Via(Vec<(Via, Leaves)>),
+    /// In force by this one of its paths: for each nexthop that can be reached, its leaves.
+    Via(usize, Vec<(Via, Leaves)>),
     /// In force.
     Discard(Discard),
     /// Not in force.
@@ -135,8 +139,7 @@ fn decide<'r>(
 ) -> (Vec<(Route<'r>, Fate)>, Vec<Route<'r>>) {
     let (mut decided, mut waiting) = (Vec::new(), Vec::new());
     for route in pending {
-        let Some(table) = fates.get(route.vrf) else { continue };
-        match fate(&route, table, force) {
+        match fate(&route, fates, force) {
             Verdict::Decided(fate) => decided.push((route, fate)),
             Verdict::Waits => waiting.push(route),
         }
@@ -144,15 +147,15 @@ fn decide<'r>(
     (decided, waiting)
 }
 
-fn fate(route: &Route<'_>, table: &Table, force: bool) -> Verdict<Fate> {
-    for path in &route.paths {
+fn fate(route: &Route<'_>, fates: &Fates, force: bool) -> Verdict<Fate> {
+    for (at, path) in route.paths.iter().enumerate() {
         let vias = match &path.target {
             Target::Discard(discard) => return Verdict::Decided(Fate::Discard(*discard)),
             Target::Via(vias) => vias,
         };
         let mut reached = Vec::new();
         for via in vias {
-            match leaves(via, &route.prefix, table) {
+            match leaves(&via.way, Some(&route.prefix), route.vrf, fates, 0) {
                 Verdict::Decided(None) => {}
                 Verdict::Decided(Some(leaves)) => reached.push((via.clone(), leaves)),
                 Verdict::Waits if force => {}
@@ -160,56 +163,155 @@ fn fate(route: &Route<'_>, table: &Table, force: bool) -> Verdict<Fate> {
             }
         }
         if !reached.is_empty() {
-            return Verdict::Decided(Fate::Via(reached));
+            return Verdict::Decided(Fate::Via(at, reached));
         }
     }
     Verdict::Decided(Fate::Unreachable)
 }
 
-fn leaves(via: &Via, own: &IpNet, table: &Table) -> Verdict<Option<Leaves>> {
-    let one = |gateway, interface: &Arc<str>| {
-        Verdict::Decided(Some(Leaves::from([(Leaf { gateway, interface: Arc::clone(interface) }, 1)])))
+/// The leaves of a nexthop of a VRF's route, `own`. `vrfs`: how many VRFs the search has come through.
+fn leaves(way: &Way, own: Option<&IpNet>, vrf: &str, fates: &Fates, vrfs: usize) -> Verdict<Option<Leaves>> {
+    let one = |leaf| Verdict::Decided(Some(Leaves::from([(leaf, 1)])));
+    let out =
+        |gateway, interface: &Arc<str>| one(Leaf::Interface { gateway, interface: Arc::clone(interface) });
+    let gateway = match way {
+        Way::Interface(interface) => return out(None, interface),
+        Way::Gateway(gateway, Some(interface)) => return out(Some(*gateway), interface),
+        Way::Vrf(vrf) => return one(Leaf::Vrf(Arc::clone(vrf))),
+        Way::Gateway(gateway, None) => *gateway,
     };
-    let gateway = match (via.gateway, &via.interface) {
-        (gateway, Some(interface)) => return one(gateway, interface),
-        (None, None) => return Verdict::Decided(None),
-        (Some(gateway), None) => gateway,
-    };
+    let Some(table) = fates.get(vrf) else { return Verdict::Decided(None) };
     for (prefix, fate) in table.covering(gateway) {
-        if prefix == *own {
+        if Some(&prefix) == own {
             continue;
         }
         match fate {
             None => return Verdict::Waits,
             Some(Fate::Unreachable) => {}
             Some(Fate::Discard(_)) => return Verdict::Decided(None),
-            Some(Fate::Connected(interface)) => return one(Some(gateway), interface),
-            Some(Fate::Via(vias)) => return Verdict::Decided(Some(inherit(gateway, vias))),
+            Some(Fate::Connected(interface)) => return out(Some(gateway), interface),
+            Some(Fate::Via(_, vias)) => return inherit(gateway, vias, fates, vrfs),
         }
     }
     Verdict::Decided(None)
 }
 
-/// The first way to a gateway, once all routes are decided.
-pub(super) fn reach(table: &Table, gateway: IpAddr) -> Option<(IpAddr, Arc<str>)> {
-    let via = Via { gateway: Some(gateway), interface: None, weight: 1 };
-    match leaves(&via, &IpNet::default(), table) {
-        Verdict::Decided(leaves) => {
-            let leaf = leaves?.into_keys().next()?;
-            Some((leaf.gateway.unwrap_or(gateway), leaf.interface))
+/// The leaves of the route that covers a gateway; where that route ends on a link, the gateway is the neighbour, and
+/// where it leads into another VRF, the gateway is looked for there.
+fn inherit(gateway: IpAddr, vias: &[(Via, Leaves)], fates: &Fates, vrfs: usize) -> Verdict<Option<Leaves>> {
+    let mut vias = vias.to_vec();
+    for (_, leaves) in &mut vias {
+        match followed(gateway, leaves, fates, vrfs) {
+            Verdict::Decided(found) => *leaves = found,
+            Verdict::Waits => return Verdict::Waits,
         }
-        Verdict::Waits => None,
+    }
+    vias.retain(|(_, leaves)| !leaves.is_empty());
+    let all = shares(&vias);
+    Verdict::Decided((!all.is_empty()).then_some(all))
+}
+
+fn followed(gateway: IpAddr, leaves: &Leaves, fates: &Fates, vrfs: usize) -> Verdict<Leaves> {
+    let mut all = Leaves::new();
+    for (leaf, share) in leaves {
+        let vrf = match leaf {
+            Leaf::Vrf(vrf) => vrf,
+            Leaf::Discard(_) => continue,
+            Leaf::Interface { .. } => {
+                *all.entry(with_gateway(leaf, gateway)).or_default() += share * SHARE_UNIT;
+                continue;
+            }
+        };
+        // A circle of VRFs, or more of them than a packet follows: the gateway is not there.
+        if vrfs == VRFS_MAX {
+            continue;
+        }
+        match self::leaves(&Way::Gateway(gateway, None), None, vrf, fates, vrfs + 1) {
+            Verdict::Decided(found) => {
+                let found = found.unwrap_or_default();
+                let total: u64 = found.values().sum::<u64>().max(1);
+                for (leaf, part) in found {
+                    *all.entry(leaf).or_default() += (share * SHARE_UNIT * part / total).max(1);
+                }
+            }
+            Verdict::Waits => return Verdict::Waits,
+        }
+    }
+    Verdict::Decided(all)
+}
+
+/// The leaf of a covering route as one of the gateway that it covers.
+fn with_gateway(leaf: &Leaf, gateway: IpAddr) -> Leaf {
+    match leaf {
+        Leaf::Interface { gateway: None, interface } => {
+            Leaf::Interface { gateway: Some(gateway), interface: Arc::clone(interface) }
+        }
+        Leaf::Interface { .. } | Leaf::Vrf(_) | Leaf::Discard(_) => leaf.clone(),
     }
 }
 
-/// The leaves of the route that covers a gateway; where that route ends on a link, the gateway is the neighbour.
-fn inherit(gateway: IpAddr, vias: &[(Via, Leaves)]) -> Leaves {
-    let mut all = Leaves::new();
-    for (leaf, share) in shares(vias) {
-        let leaf = Leaf { gateway: leaf.gateway.or(Some(gateway)), interface: leaf.interface };
-        *all.entry(leaf).or_default() += share;
+/// Every way to a gateway with its share, once all routes are decided.
+pub(super) fn reach(fates: &Fates, vrf: &str, gateway: IpAddr) -> Vec<(IpAddr, Arc<str>, u8)> {
+    let Verdict::Decided(Some(leaves)) = leaves(&Way::Gateway(gateway, None), None, vrf, fates, 0) else {
+        return Vec::new();
+    };
+    let way = |(leaf, share): (Leaf, u64)| match leaf {
+        Leaf::Interface { gateway: neighbor, interface } => {
+            Some((neighbor.unwrap_or(gateway), interface, u8::try_from(share).unwrap_or(u8::MAX).max(1)))
+        }
+        Leaf::Vrf(_) | Leaf::Discard(_) => None,
+    };
+    reduce(leaves).into_iter().filter_map(way).collect()
+}
+
+/// What a route can fall back on while its own ways can not be used, best first: what its gateways' routes fall back
+/// on, then its worse paths. `depth`: steps that the search has made.
+pub(super) fn backups(rib: &Rib, fates: &Fates, vrf: &str, prefix: &IpNet, depth: usize) -> Vec<Leaf> {
+    let Some(Fate::Via(at, reached)) = fates.get(vrf).and_then(|table| table.get(prefix)) else {
+        return Vec::new();
+    };
+    let Some(by_source) = rib.routes.get(vrf).and_then(|table| table.get(prefix)) else { return Vec::new() };
+    let mut found = Vec::new();
+    if depth < RESOLUTION_DEPTH_MAX {
+        for (via, _) in reached {
+            inherited(rib, fates, vrf, prefix, &via.way, depth, &mut found);
+        }
     }
-    all
+    for path in Rib::paths(by_source).skip(at + 1) {
+        match &path.target {
+            Target::Discard(discard) => found.push(Leaf::Discard(*discard)),
+            Target::Via(vias) => {
+                let of = |via: &Via| match leaves(&via.way, Some(prefix), vrf, fates, 0) {
+                    Verdict::Decided(leaves) => leaves,
+                    Verdict::Waits => None,
+                };
+                found.extend(vias.iter().filter_map(of).flat_map(BTreeMap::into_keys));
+            }
+        }
+    }
+    found
+}
+
+/// What the route to a gateway can fall back on.
+fn inherited(
+    rib: &Rib,
+    fates: &Fates,
+    vrf: &str,
+    own: &IpNet,
+    way: &Way,
+    depth: usize,
+    found: &mut Vec<Leaf>,
+) {
+    let Way::Gateway(gateway, None) = way else { return };
+    let Some(table) = fates.get(vrf) else { return };
+    let in_force = |(prefix, fate): &(IpNet, &Option<Fate>)| {
+        prefix != own && !matches!(fate, Some(Fate::Unreachable) | None)
+    };
+    let Some((covering, Some(Fate::Via(..)))) = table.covering(*gateway).find(in_force) else { return };
+    // What is dropped there is not what this route asks for: it has its own last way.
+    let backups = backups(rib, fates, vrf, &covering, depth + 1);
+    let usable = backups.iter().filter(|leaf| matches!(leaf, Leaf::Interface { .. }));
+    found.extend(usable.map(|leaf| with_gateway(leaf, *gateway)));
 }
 
 /// Least common multiple of 1 to 10: shares of up to ten leaves divide without a rest.

@@ -1,35 +1,40 @@
 use super::*;
 use crate::state::{Key, Nexthop, RouteTarget, Value};
-use ze_engine::{Discard, Target, Via};
+use ze_engine::{Discard, Target, Via, Way};
 
-fn net(text: &str) -> IpNet {
+pub(super) fn net(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
-/// "192.0.2.1%wan0*3"
-fn via(text: &str) -> Via {
+/// "192.0.2.1%wan0*3", "%wan0", "vrf:blue"
+pub(super) fn via(text: &str) -> Via {
     let (text, weight) = text.split_once('*').map_or((text, 1), |(t, w)| (t, w.parse().unwrap()));
     let (gateway, interface) = text.split_once('%').map_or((text, None), |(g, i)| (g, Some(i.into())));
-    Via { gateway: (!gateway.is_empty()).then(|| gateway.parse().unwrap()), interface, weight }
+    let way = match (gateway.strip_prefix("vrf:"), gateway, interface) {
+        (Some(vrf), ..) => Way::Vrf(vrf.into()),
+        (None, "", Some(interface)) => Way::Interface(interface),
+        (None, gateway, interface) => Way::Gateway(gateway.parse().unwrap(), interface),
+    };
+    Via { way, weight }
 }
 
-fn path(distance: u8, vias: &[&str]) -> Path {
+pub(super) fn path(distance: u8, vias: &[&str]) -> Path {
     Path { distance, target: Target::Via(vias.iter().map(|text| via(text)).collect()) }
 }
 
-fn discard(distance: u8) -> Path {
+pub(super) fn discard(distance: u8) -> Path {
     Path { distance, target: Target::Discard(Discard::Blackhole) }
 }
 
-fn told(rib: &mut Rib, prefix: &str, paths: Vec<Path>) -> bool {
+pub(super) fn told(rib: &mut Rib, prefix: &str, paths: Vec<Path>) -> bool {
     told_in(rib, "default", prefix, paths)
 }
 
-fn told_in(rib: &mut Rib, vrf: &str, prefix: &str, paths: Vec<Path>) -> bool {
+pub(super) fn told_in(rib: &mut Rib, vrf: &str, prefix: &str, paths: Vec<Path>) -> bool {
     rib.update(Source::Static, RouteUpdate { vrf: vrf.into(), prefix: net(prefix), paths })
 }
 
-fn connected(rib: &mut Rib, all: &[(&str, &str, &str)]) {
+pub(super) fn connected(rib: &mut Rib, all: &[(&str, &str, &str)]) {
     let one = |(vrf, prefix, interface): &(&str, &str, &str)| Connected {
         vrf: (*vrf).into(),
         prefix: net(prefix),
@@ -38,13 +43,14 @@ fn connected(rib: &mut Rib, all: &[(&str, &str, &str)]) {
     rib.set_connected(all.iter().map(one).collect());
 }
 
-const WAN: (&str, &str, &str) = ("default", "192.0.2.0/24", "wan0");
-const LAN: (&str, &str, &str) = ("default", "10.0.0.0/24", "lan0");
+pub(super) const WAN: (&str, &str, &str) = ("default", "192.0.2.0/24", "wan0");
+pub(super) const LAN: (&str, &str, &str) = ("default", "10.0.0.0/24", "lan0");
 
-fn show_nexthop(fib: &Fib, key: u64) -> String {
+pub(super) fn show_nexthop(fib: &Fib, key: u64) -> String {
     match &fib.state[&Key::Nexthop(key)] {
-        Value::Nexthop(Nexthop::Discard(discard)) => format!("{discard:?}"),
-        Value::Nexthop(Nexthop::Interface { gateway, interface }) => {
+        Value::Nexthop(Nexthop::Discard(discard), _) => format!("{discard:?}"),
+        Value::Nexthop(Nexthop::Vrf(vrf), _) => format!("vrf:{vrf}"),
+        Value::Nexthop(Nexthop::Interface { gateway, interface }, _) => {
             format!("{}%{interface}", gateway.map(|g| g.to_string()).unwrap_or_default())
         }
         other => panic!("{other:?}"),
@@ -52,7 +58,7 @@ fn show_nexthop(fib: &Fib, key: u64) -> String {
 }
 
 /// Where a route leads: "192.0.2.1%wan0*1 …", "" if it is not in force.
-fn leads(fib: &Fib, vrf: &str, prefix: &str) -> String {
+pub(super) fn leads(fib: &Fib, vrf: &str, prefix: &str) -> String {
     match fib.state.get(&Key::Route(vrf.into(), net(prefix))) {
         None => String::new(),
         Some(Value::Route(RouteTarget::Nexthop(key))) => show_nexthop(fib, *key),
@@ -206,7 +212,8 @@ fn routes_with_the_same_nexthops_share_objects() {
     }
     let state = rib.compute().state;
     let count = |wanted: fn(&Key) -> bool| state.keys().filter(|key| wanted(key)).count();
-    assert_eq!(count(|key| matches!(key, Key::Nexthop(_))), 3);
+    // One alone, one for each member of the group and one for each backup of these, and the hole.
+    assert_eq!(count(|key| matches!(key, Key::Nexthop(_))), 6);
     assert_eq!(count(|key| matches!(key, Key::Group(_))), 1);
     assert_eq!(count(|key| matches!(key, Key::Route(..))), 150);
 }
