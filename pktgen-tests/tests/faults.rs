@@ -1,5 +1,7 @@
 //! What may go wrong, done on purpose: each test fails when the behaviour it asks for is taken out.
 
+#[path = "faults/failover.rs"]
+mod failover;
 #[path = "faults/machine.rs"]
 mod machine;
 #[path = "faults/remote_api.rs"]

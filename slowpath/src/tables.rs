@@ -1,4 +1,9 @@
 //! Files of routes: read aside, and brought to the fast path by a feed of their own.
+//!
+//! A route of a file leads to the nexthop that stands for its gateway. Where a gateway has been reached by several ways
+//! once, several nexthops stand for it, and each prefix has its own among them: see [`ways`].
+
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -9,9 +14,10 @@ use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use ze_config::{Config, TableKey, VrfName};
 use ze_proto::packed::TargetKey;
-use ze_proto::v1;
-use ze_rib::feed::{self, AUDIT_EVERY, Feed, backup_key, gateway_key};
+use ze_rib::feed::{self, AUDIT_EVERY, Feed};
 use ze_rib::{Rib, dplane};
+
+use ways::Way;
 
 /// The owner of routes from files. Its preference makes room for the configuration's own.
 const OWNER: &str = "table";
@@ -19,26 +25,38 @@ const PREFERENCE: u8 = 200;
 
 type Wanted = BTreeMap<TableKey, Vec<IpAddr>>;
 
+/// Gateways for which several nexthops stand.
+type Several = BTreeSet<(VrfName, IpAddr)>;
+
 /// All files of the configuration.
 pub struct Tables {
     options: dplane::Options,
     feed: Feed,
     running: bool,
     wanted: Wanted,
+    several: Several,
     reading: Option<JoinHandle<()>>,
 }
 
 impl Tables {
     /// None yet.
     pub fn new(options: dplane::Options) -> Self {
-        Self { options, feed: Feed::new(), running: false, wanted: Wanted::new(), reading: None }
+        Self {
+            options,
+            feed: Feed::new(),
+            running: false,
+            wanted: Wanted::new(),
+            several: Several::new(),
+            reading: None,
+        }
     }
 
     /// These are the files, and this is what leads to their gateways. Files are read when they are named for the first
-    /// time, or with other gateways.
+    /// time, or with other gateways, or when one of these has several ways for the first time.
     pub fn configure(&mut self, config: &Config, rib: &Rib) {
-        self.resolve_wanted(&config.tables, rib);
-        if self.wanted == config.tables {
+        let known = self.several.len();
+        self.resolve_wanted(config, rib);
+        if self.wanted == config.tables && self.several.len() == known {
             return;
         }
         self.wanted.clone_from(&config.tables);
@@ -46,14 +64,14 @@ impl Tables {
             self.running = true;
             tokio::spawn(feed::run(self.feed_options(), self.feed.clone()));
         }
-        let (feed, wanted) = (self.feed.clone(), self.wanted.clone());
+        let (feed, wanted, several) = (self.feed.clone(), self.wanted.clone(), self.several.clone());
         // One after the other, so that the newest has the last word.
         let before = self.reading.take();
         self.reading = Some(tokio::spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            read_all(feed, wanted).await;
+            read_all(feed, wanted, several).await;
         }));
     }
 
@@ -66,7 +84,8 @@ impl Tables {
         }
     }
 
-    fn resolve_wanted(&self, wanted: &Wanted, rib: &Rib) {
+    fn resolve_wanted(&mut self, config: &Config, rib: &Rib) {
+        let wanted = &config.tables;
         if wanted.is_empty() && self.wanted.is_empty() {
             return;
         }
@@ -78,56 +97,27 @@ impl Tables {
         for (vrf, gateways) in by_vrf {
             let gateways: Vec<_> = gateways.into_iter().collect();
             let ways = rib.reach(vrf.as_str(), &gateways);
-            nexthops.extend(
-                gateways.iter().zip(ways).flat_map(|(gateway, ways)| nexthops_of(vrf, *gateway, &ways)),
-            );
+            for (gateway, ways) in gateways.into_iter().zip(ways) {
+                let of = (vrf.clone(), gateway);
+                let ways: Vec<_> = ways.into_iter().map(|way| Way::new(config, vrf, gateway, way)).collect();
+                if ways.len() > 1 && !self.several.contains(&of) {
+                    let (vrf, ways) = (vrf.as_str(), ways.len());
+                    tracing::info!(vrf, %gateway, ways, "routes of files are spread over the ways to their gateway");
+                    self.several.insert(of.clone());
+                }
+                nexthops.extend(ways::nexthops(vrf, gateway, &ways, self.several.contains(&of)));
+            }
         }
         self.feed.set_nexthops(nexthops);
     }
 }
 
-type GatewayWay = (IpAddr, std::sync::Arc<str>, u8);
-
-/// What stands for a gateway: a neighbour found by its address, one at the end of another route, or nothing yet. Routes
-/// of a file lead to one nexthop each: of several ways to a gateway one is taken, and the next is its backup.
-fn nexthops_of(vrf: &VrfName, gateway: IpAddr, ways: &[GatewayWay]) -> Vec<v1::Nexthop> {
-    let unreachable = v1::nexthop::Kind::Unreachable(v1::Empty {});
-    let own =
-        |kind, backup| v1::Nexthop { key: gateway_key(vrf.as_str(), gateway), kind: Some(kind), backup };
-    match ways {
-        [] => vec![own(unreachable, None)],
-        [only] => vec![own(kind(vrf, gateway, only), None)],
-        [..] => {
-            let (first, second) = best_two(ways);
-            let key = backup_key(vrf.as_str(), gateway);
-            let backup = v1::Nexthop { key, kind: Some(kind(vrf, gateway, second)), backup: None };
-            vec![backup, own(kind(vrf, gateway, first), Some(key))]
-        }
-    }
-}
-
-/// The way of the largest share, and of the others the best that leaves by another interface, if one does.
-fn best_two(ways: &[GatewayWay]) -> (&GatewayWay, &GatewayWay) {
-    let first = ways.iter().rev().max_by_key(|way| way.2).unwrap_or(&ways[0]);
-    let others = ways.iter().rev().filter(|way| *way != first);
-    (first, others.max_by_key(|way| (way.1 != first.1, way.2)).unwrap_or(first))
-}
-
-fn kind(vrf: &VrfName, gateway: IpAddr, (neighbor, interface, _): &GatewayWay) -> v1::nexthop::Kind {
-    v1::nexthop::Kind::Gateway(v1::Gateway {
-        address: ze_proto::address::to_bytes(*neighbor),
-        // The fast path follows what is connected by itself, faster than we can.
-        interface: if *neighbor == gateway { String::new() } else { interface.to_string() },
-        vrf: if vrf.as_str() == VrfName::DEFAULT { String::new() } else { vrf.to_string() },
-    })
-}
-
-async fn read_all(feed: Feed, wanted: Wanted) {
+async fn read_all(feed: Feed, wanted: Wanted, several: Several) {
     let done = tokio::task::spawn_blocking(move || {
         feed.mark();
         let mut whole = true;
         for (key, gateways) in &wanted {
-            whole &= read(&feed, key, gateways);
+            whole &= read(&feed, key, gateways, &several);
         }
         // Of a file that could not be read to its end, what was there before stays.
         if whole {
@@ -139,19 +129,23 @@ async fn read_all(feed: Feed, wanted: Wanted) {
     }
 }
 
-fn read(feed: &Feed, key: &TableKey, gateways: &[IpAddr]) -> bool {
+fn read(feed: &Feed, key: &TableKey, gateways: &[IpAddr], several: &Several) -> bool {
     let began = Instant::now();
     let of_family = |four: bool| {
         let all = gateways.iter().filter(move |gateway| gateway.is_ipv4() == four);
-        all.map(|gateway| TargetKey::Nexthop(gateway_key(key.vrf.as_str(), *gateway))).collect::<Vec<_>>()
+        let keys = |gateway: &IpAddr| {
+            let several = several.contains(&(key.vrf.clone(), *gateway));
+            ways::keys(&key.vrf, *gateway, several).into_iter().map(TargetKey::Nexthop).collect::<Vec<_>>()
+        };
+        all.map(keys).collect::<Vec<_>>()
     };
     let (four, six) = (of_family(true), of_family(false));
     let mut without = 0_u64;
     let read = ze_static::table::read(Path::new(&key.file), |part| {
         let target = |(prefix, number): &(IpNet, u32)| {
             let targets = if prefix.addr().is_ipv4() { &four } else { &six };
-            let target = targets.get((*number as usize).checked_rem(targets.len())?)?;
-            Some((*prefix, Some(*target)))
+            let keys = targets.get((*number as usize).checked_rem(targets.len())?)?;
+            Some((*prefix, Some(*keys.get(ways::place(prefix, keys.len()))?)))
         };
         let routes: Vec<_> = part.iter().filter_map(target).collect();
         without += (part.len() - routes.len()) as u64;

@@ -24,7 +24,7 @@ fn the_example_says_what_its_comments_say() {
     assert_eq!(config.interfaces["lan0.200"].vrf.as_str(), "tenant");
     assert_eq!(config.interfaces["lan0.100"].unit.unwrap().vlan, 100);
     assert_eq!(config.ports["lan0"].device.as_deref(), Some("enp1s0"));
-    assert_eq!(config.routes.len(), 6);
+    assert_eq!(config.routes.len(), 8);
     assert!(!config.system.fail_open);
 }
 

@@ -89,6 +89,8 @@ pub struct Route {
 pub enum Via {
     /// To one gateway, or to several by the flow.
     Gateways(Vec<IpAddr>),
+    /// Into another VRF, "default" or one of the router's.
+    Vrf(String),
     /// Nowhere.
     Blackhole,
     /// Nowhere, and the sender is told.
@@ -211,6 +213,7 @@ impl Router {
             "blackhole" => Via::Blackhole,
             "unreachable" => Via::Unreachable,
             "prohibit" => Via::Prohibit,
+            leak if leak.starts_with("vrf ") => Via::Vrf(self.other_vrf(&raw.vrf, leak)?),
             gateways => Via::Gateways(
                 gateways.split_whitespace().map(|g| self.gateway(&raw.vrf, g)).collect::<Result<_, _>>()?,
             ),
@@ -219,9 +222,20 @@ impl Router {
         Ok(())
     }
 
+    fn other_vrf(&self, own: &str, text: &str) -> Result<String, String> {
+        let name = text.trim_start_matches("vrf").trim().to_owned();
+        if name == own || (name == "default" && own.is_empty()) {
+            return Err(format!("the route is in VRF '{name}' itself"));
+        }
+        if name != "default" {
+            self.check_vrf(&name)?;
+        }
+        Ok(name)
+    }
+
     fn gateway(&self, vrf: &str, text: &str) -> Result<IpAddr, String> {
         let gateway = text.parse().map_err(|_| {
-            format!("'{text}' is neither an address nor one of: blackhole unreachable prohibit")
+            format!("'{text}' is neither an address, 'vrf NAME', nor one of: blackhole unreachable prohibit")
         })?;
         let mut nets = self.interfaces.values().filter(|i| i.vrf == vrf).flat_map(|i| &i.addresses);
         if nets.any(|net| net.contains(&gateway)) {
@@ -325,6 +339,7 @@ impl Route {
         let mut key = || keys.next().unwrap_or_default();
         let put = |key, kind| Put::PutNexthop(v1::Nexthop { key, kind: Some(kind), backup: None });
         let special = match &self.via {
+            Via::Vrf(name) => v1::nexthop::Kind::LookupVrf(name.clone()),
             Via::Blackhole => v1::nexthop::Kind::Blackhole(v1::Empty {}),
             Via::Unreachable => v1::nexthop::Kind::Unreachable(v1::Empty {}),
             Via::Prohibit => v1::nexthop::Kind::Prohibit(v1::Empty {}),

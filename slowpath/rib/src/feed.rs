@@ -111,12 +111,12 @@ pub async fn run(options: Options, feed: Feed) {
 
 /// The key of the nexthop that stands for a gateway: the same in each life.
 pub fn gateway_key(vrf: &str, gateway: std::net::IpAddr) -> u64 {
-    crate::keys::fnv1a64(format!("gateway {vrf} {gateway}").as_bytes())
+    key_of(&format!("gateway {vrf} {gateway}"))
 }
 
-/// The key of the backup of that nexthop.
-pub fn backup_key(vrf: &str, gateway: std::net::IpAddr) -> u64 {
-    crate::keys::fnv1a64(format!("backup of gateway {vrf} {gateway}").as_bytes())
+/// The key of a nexthop that stands for something else: the same in each life.
+pub fn key_of(identity: &str) -> u64 {
+    crate::keys::fnv1a64(identity.as_bytes())
 }
 
 /// The clock that both daemons share.

@@ -35,6 +35,10 @@ struct Nexthop {
     mtu_bytes: u32,
     backup: Option<u32>,
     backup_in_force: bool,
+    /// What takes its place while it can not be used, the first to be used first.
+    backups: Vec<Nexthop>,
+    /// Packets take it now.
+    in_force: bool,
     weight: u32,
     tx_packets: u64,
     tx_bytes: u64,
@@ -173,9 +177,11 @@ fn words(entry: &RouteEntry, chosen: u32, flow_hash: Option<u32>) -> String {
     if let (Some(mac), Some(interface)) = (&nexthop.mac, &nexthop.interface) {
         out += &format!("  adjacency  {mac} on {interface}, packets up to {} bytes\n", state.mtu);
     }
-    if state.backup != 0 {
-        let in_force = if state.backup_in_force { "in force" } else { "armed" };
-        out += &format!("  backup     number {}, {in_force}\n", state.backup);
+    for backup in &nexthop.backups {
+        let in_force = if backup.in_force { "in force" } else { "armed" };
+        let [way, ..] = self::way(backup, false);
+        let on = backup.interface.as_ref().map(|name| format!(" on {name}")).unwrap_or_default();
+        out += &format!("  backup     number {}, {}{on}, {in_force}\n", backup.index, way.text());
     }
     let (packets, bytes) = (units::count(nexthop.tx_packets), units::bytes(nexthop.tx_bytes));
     out + &format!("  sent       {packets} packets, {bytes}\n")
@@ -222,11 +228,17 @@ fn nexthop(state: &NexthopState) -> Nexthop {
         mtu_bytes: state.mtu,
         backup: (state.backup != 0).then_some(state.backup),
         backup_in_force: state.backup_in_force,
+        backups: state.backups.iter().map(backup).collect(),
+        in_force: !state.backup_in_force,
         weight: state.weight,
         tx_packets: traffic.packets,
         tx_bytes: traffic.bytes,
         index: state.index,
     }
+}
+
+fn backup(state: &NexthopState) -> Nexthop {
+    Nexthop { in_force: state.in_force, ..nexthop(state) }
 }
 
 fn table() -> Table {
@@ -257,7 +269,19 @@ fn add(table: &mut Table, row: &Row) {
         let mut cells = std::mem::replace(&mut head, vec![Cell::default(); 4]);
         cells.extend(way(nexthop, several));
         table.row(cells);
+        for backup in &nexthop.backups {
+            let mut cells = vec![Cell::default(); 4];
+            cells.extend(backup_way(backup));
+            table.row(cells);
+        }
     }
+}
+
+/// What a backup carries is counted at what it stands in for.
+fn backup_way(backup: &Nexthop) -> Vec<Cell> {
+    let [words, interface, mac, ..] = way(backup, false);
+    let (mark, style) = if backup.in_force { (", in force", Style::Warning) } else { ("", Style::Plain) };
+    vec![Cell::styled(format!("  else {}{mark}", words.text()), style), interface, mac]
 }
 
 fn way(nexthop: &Nexthop, several: bool) -> [Cell; 5] {

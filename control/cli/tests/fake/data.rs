@@ -288,10 +288,29 @@ pub fn routes() -> Vec<RouteEntry> {
         group: None,
     };
     let group = GroupState { key: 77, buckets: 1024, resilient: true, symmetric: false };
+    let backup = |gateway, index, in_force| NexthopState {
+        index,
+        in_force,
+        weight: 0,
+        ..nexthop("adjacency", "wan1", gateway, 9, 0)
+    };
     let two = vec![
-        nexthop("adjacency", "wan0", "192.0.2.2", 1, 1_499_000),
-        nexthop("unresolved", "wan0", "192.0.2.3", 2, 0),
+        NexthopState {
+            backup: 11,
+            backups: vec![
+                backup("203.0.113.1", 11, false),
+                NexthopState { index: 12, ..nexthop("blackhole", "", "", 0, 0) },
+            ],
+            ..nexthop("adjacency", "wan0", "192.0.2.2", 1, 1_499_000)
+        },
+        NexthopState {
+            backup: 13,
+            backup_in_force: true,
+            backups: vec![backup("203.0.113.9", 13, true)],
+            ..nexthop("unresolved", "wan0", "192.0.2.3", 2, 0)
+        },
     ];
+    let leak = NexthopState { vrf: "default".into(), ..nexthop("vrf", "", "", 1, 0) };
     vec![
         RouteEntry { group: Some(group), ..route("default", "0.0.0.0", 0, "static", two) },
         route("default", "10.0.0.0", 24, "connected", vec![nexthop("glean", "lan0", "", 1, 12)]),
@@ -309,6 +328,7 @@ pub fn routes() -> Vec<RouteEntry> {
         route("default", "198.51.100.0", 24, "static", vec![nexthop("blackhole", "", "", 1, 77)]),
         route("default", "2001:db8::", 64, "connected", vec![nexthop("glean", "lan0", "", 1, 0)]),
         route("blue", "10.9.0.0", 16, "connected", vec![nexthop("glean", "guest", "", 1, 0)]),
+        route("blue", "192.0.2.0", 24, "static", vec![leak]),
     ]
 }
 
