@@ -194,7 +194,7 @@ fn default_route(fake: &Fake) -> Option<String> {
     let route = Name::Route("default".into(), vec![0; 4], 0);
     let Object::Route(Some(Target::Nexthop(key))) = state.tables.object(&route)? else { return None };
     match state.tables.object(&Name::Nexthop(*key))? {
-        Object::Nexthop(Some(Kind::Gateway(gateway))) => Some(gateway.interface.clone()),
+        Object::Nexthop(Some(Kind::Gateway(gateway)), _) => Some(gateway.interface.clone()),
         _ => None,
     }
 }
@@ -264,9 +264,10 @@ fn a_killed_daemon_leaves_the_tables_and_the_next_one_sweeps_only_what_is_stale(
     wait("the end of the snapshot", || {
         fake.state().seen.iter().find(|s| matches!(s, Seen::End { .. })).cloned()
     });
-    // The port, its interface, its address, its nexthop and the group.
-    wait("the sweep", || seen(&fake).contains(&Seen::End { swept: 5 }).then_some(()));
-    wait("convergence", || (fake.state().tables.objects.len() == before - 5).then_some(()));
+    // The port, its interface, its address, the group, its two members, the backup of each, and the nexthop that had
+    // one of these as its backup. A nexthop without a backup has come.
+    wait("the sweep", || seen(&fake).contains(&Seen::End { swept: 9 }).then_some(()));
+    wait("convergence", || (fake.state().tables.objects.len() == before - 8).then_some(()));
     assert!(!fake.state().paths().iter().any(|path| path.contains("wan1")));
     wait("the VLAN", || match fake.state().tables.object(&Name::Interface("lan0.100".into())) {
         Some(Object::Interface(unit)) if unit.vlan == 7 => Some(()),
@@ -295,14 +296,68 @@ fn sighup_applies_the_difference_and_only_that() {
         Seen::Put("/vrf[name='default']/route[prefix='10.9.0.0/16']".into()),
         Seen::Put("/vrf[name='default']/route[prefix='10.10.0.0/16']".into()),
     ];
-    wait("the difference", || (seen(&fake).len() > 4).then_some(()));
+    wait("the difference", || (seen(&fake).len() > 5).then_some(()));
     let mut got = seen(&fake);
-    // The reject nexthop goes last; its key is nobody's business.
+    // The reject nexthop goes last, and one without a backup comes before its route; keys are nobody's business.
     assert!(matches!(got.pop(), Some(Seen::Delete(path)) if path.starts_with("/nexthop")));
+    assert!(matches!(got.remove(2), Seen::Put(path) if path.starts_with("/nexthop")));
     assert_eq!(got, expected);
     site.reload(&config);
     site.wait_log("reload: nothing changed");
-    assert_eq!(seen(&fake).len(), 5);
+    assert_eq!(seen(&fake).len(), 6);
+}
+
+#[test]
+fn a_leak_comes_after_its_vrf_and_goes_before_it() {
+    let (site, fake) = settled();
+    let leaks = BASE.replace(
+        "vrf blue { static {",
+        "vrf red { static { route ::/0 { lookup-vrf blue { distance 7; } } } }
+         vrf blue { static { route 2001:db8:7::/48 { lookup-vrf default; }",
+    );
+    site.reload(&leaks);
+    site.wait_log("reload: 1 VRF added, 2 routes added");
+    let leads_to = |vrf: &str| {
+        let is =
+            |object: &Object| matches!(object, Object::Nexthop(Some(Kind::LookupVrf(to)), None) if to == vrf);
+        fake.state().tables.objects.values().any(|owned| is(&owned.object))
+    };
+    wait("both leaks", || (leads_to("blue") && leads_to("default")).then_some(()));
+    // What is wrong is refused with its line, and a circle is wrong.
+    site.reload(&leaks.replace("route ::/0 { lookup-vrf blue", "route ::/0 { lookup-vrf bleu"));
+    site.wait_log("there is no VRF bleu; did you mean blue?");
+    site.reload(
+        &leaks.replace("route 2001:db8::/32 { reject; }", "route 2001:db8:7::/48 { lookup-vrf blue; }"),
+    );
+    site.wait_log("packets would go in a circle, from VRF blue to default to blue");
+    site.reload(BASE);
+    wait("the base", || has_base(&fake));
+    wait("the leaks to go", || (!leads_to("blue") && !leads_to("default")).then_some(()));
+    assert!(!site.log().contains("the fast path refuses"), "{}", site.log());
+}
+
+#[test]
+fn an_interface_that_becomes_another_takes_no_route_with_it_that_it_was_only_the_backup_of() {
+    let (site, fake) = settled();
+    // wan1 is behind the default route; it moves to another VLAN of another port.
+    site.reload(&BASE.replace("    wan1 { address", "    wan1 { device eth9; address"));
+    site.wait_log("reload: 1 port changed");
+    wait("the device", || match fake.state().tables.object(&Name::Port("wan1".into())) {
+        Some(Object::Port(port)) if port.device == "eth9" => Some(()),
+        _ => None,
+    });
+    let is_armed = || {
+        let state = fake.state();
+        let route = Name::Route("default".into(), vec![0; 4], 0);
+        let Some(Object::Route(Some(Target::Nexthop(key)))) = state.tables.object(&route) else {
+            return None;
+        };
+        matches!(state.tables.object(&Name::Nexthop(*key)), Some(Object::Nexthop(_, Some(_)))).then_some(())
+    };
+    wait("the backup to be armed again", is_armed);
+    let deleted = Seen::Delete("/vrf[name='default']/route[prefix='0.0.0.0/0']".into());
+    assert!(!seen(&fake).contains(&deleted), "{:?}", seen(&fake));
+    assert!(!site.log().contains("the fast path refuses"), "{}", site.log());
 }
 
 #[test]
@@ -406,7 +461,7 @@ fn while_the_fast_path_stalls_memory_is_bounded_and_afterwards_the_newest_counts
     let prohibit = |fake: &Fake| {
         let state = fake.state();
         let kinds = state.tables.objects.values().filter_map(|o| match &o.object {
-            Object::Nexthop(kind) => kind.clone(),
+            Object::Nexthop(kind, _) => kind.clone(),
             _ => None,
         });
         kinds.collect::<Vec<_>>()

@@ -29,7 +29,7 @@ pub(crate) enum Object {
     Port(v1::Port),
     Interface(v1::Interface),
     Address,
-    Nexthop(Option<Kind>),
+    Nexthop(Option<Kind>, Option<u64>),
     Group(Vec<v1::GroupMember>),
     Route(Option<Target>),
 }
@@ -145,7 +145,10 @@ impl Tables {
             (Name::Port(_), Object::Port(port)) => self.check_port(name, port),
             (Name::Interface(_), Object::Interface(interface)) => self.check_interface(name, interface),
             (Name::Address(interface, address, _), _) => self.check_address(name, interface, address),
-            (Name::Nexthop(_), Object::Nexthop(kind)) => self.check_nexthop(name, kind.as_ref()),
+            (Name::Nexthop(_), Object::Nexthop(kind, backup)) => {
+                self.check_backup(name, *backup)?;
+                self.check_nexthop(name, kind.as_ref())
+            }
             (Name::Group(_), Object::Group(members)) => self.check_group(name, members),
             (Name::Route(vrf, prefix, len), Object::Route(target)) => {
                 self.check_route(name, vrf, prefix, *len, target)
@@ -203,6 +206,13 @@ impl Tables {
             return no(path(name), Reason::Conflict, "the address is on another interface");
         }
         Ok(())
+    }
+
+    fn check_backup(&self, name: &Name, backup: Option<u64>) -> Verdict {
+        match backup.map(Name::Nexthop).filter(|backup| self.object(backup).is_none()) {
+            Some(missing) => no(path(name), Reason::UnknownReference, format!("no {}", path(&missing))),
+            None => Ok(()),
+        }
     }
 
     fn check_nexthop(&self, name: &Name, kind: Option<&Kind>) -> Verdict {
@@ -274,8 +284,10 @@ impl Tables {
             (Name::Vrf(vrf), Name::Route(of, ..), _) => of == vrf,
             (Name::Port(port), _, Object::Interface(i)) => i.port == *port,
             (Name::Interface(name), Name::Address(of, ..), _) => of == name,
-            (Name::Interface(name), _, Object::Nexthop(Some(Kind::Gateway(g)))) => g.interface == *name,
-            (Name::Interface(name), _, Object::Nexthop(Some(Kind::Interface(i)))) => i == name,
+            (Name::Interface(name), _, Object::Nexthop(Some(Kind::Gateway(g)), _)) => g.interface == *name,
+            (Name::Interface(name), _, Object::Nexthop(Some(Kind::Interface(i)), _)) => i == name,
+            (Name::Vrf(vrf), _, Object::Nexthop(Some(Kind::LookupVrf(to)), _)) => to == vrf,
+            (Name::Nexthop(key), _, Object::Nexthop(_, Some(backup))) => backup == key,
             (Name::Nexthop(key), _, Object::Group(members)) => members.iter().any(|m| m.nexthop == *key),
             (Name::Nexthop(key), _, Object::Route(Some(Target::Nexthop(to)))) => to == key,
             (Name::Group(key), _, Object::Route(Some(Target::NexthopGroup(to)))) => to == key,
@@ -300,8 +312,8 @@ fn operation(name: &Name, object: &Object) -> Op {
             address: address.clone(),
             prefix_len: *len,
         }),
-        (Name::Nexthop(key), Object::Nexthop(kind)) => {
-            Op::PutNexthop(v1::Nexthop { key: *key, kind, ..Default::default() })
+        (Name::Nexthop(key), Object::Nexthop(kind, backup)) => {
+            Op::PutNexthop(v1::Nexthop { key: *key, kind, backup })
         }
         (Name::Group(key), Object::Group(members)) => {
             Op::PutNexthopGroup(v1::NexthopGroup { key: *key, members, ..Default::default() })
@@ -332,7 +344,7 @@ pub(crate) fn elements(operation: &v1::Operation) -> Vec<(Name, Option<Object>)>
         Op::DeleteInterface(name) => one(Name::Interface(name.clone()), None),
         Op::PutAddress(a) => one(address(a), Some(Object::Address)),
         Op::DeleteAddress(a) => one(address(a), None),
-        Op::PutNexthop(n) => one(Name::Nexthop(n.key), Some(Object::Nexthop(n.kind.clone()))),
+        Op::PutNexthop(n) => one(Name::Nexthop(n.key), Some(Object::Nexthop(n.kind.clone(), n.backup))),
         Op::DeleteNexthop(key) => one(Name::Nexthop(*key), None),
         Op::PutNexthopGroup(g) => one(Name::Group(g.key), Some(Object::Group(g.members.clone()))),
         Op::DeleteNexthopGroup(key) => one(Name::Group(*key), None),

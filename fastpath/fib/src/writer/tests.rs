@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use ze_packet::{InterfaceId, MacAddr, NexthopId, PortId, VrfId};
 use ze_sync::{Domain, Reader};
 
-use super::{Error, Fib, InterfaceSpec, NexthopSpec, RouteSource};
+use super::{BACKUPS_MAX, Error, Fib, InterfaceSpec, NexthopSpec, RouteSource};
 use crate::{GroupOptions, Limits, Nexthop, PortKind, Target};
 
 const OWNER: RouteSource = RouteSource::Owner(1);
