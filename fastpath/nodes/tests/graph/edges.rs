@@ -149,6 +149,8 @@ fn ip4_way_cases() -> Vec<Case> {
         dropped(to("8.8.8.8"), error, NoRoute),
         dropped(to("10.5.0.1"), error, Unreachable),
         dropped(to("10.6.0.1"), error, Prohibited),
+        dropped(to("10.14.0.1"), error, VrfLoop),
+        dropped(to("10.15.0.1"), error, VrfLocal),
         dropped(to("10.4.0.1"), drop, Blackhole),
         dropped(to("10.10.0.1"), drop, NoAdjacency),
         dropped(net(Ip4 { source: "169.254.1.1", ..to4("10.0.0.1") }.frame()), drop, Ip4LinkLocal),
@@ -227,6 +229,8 @@ fn ip6_cases() -> Vec<Case> {
         dropped(net(to6("2001:db8:a::1").frame_to(MacAddr::BROADCAST)), lookup, L2BroadcastUnicast),
         dropped(to("2001:4860::1"), "ip6_lookup → icmp_error, icmp_error → ip6_lookup", NoRoute),
         dropped(to("2001:db8:a4::1"), lookup, Blackhole),
+        dropped(to("2001:db8:ae::1"), "ip6_lookup → icmp_error", VrfLoop),
+        dropped(to("2001:db8:af::1"), "ip6_lookup → icmp_error", VrfLocal),
         dropped(net(Ip6 { hop_limit: 1, ..base.clone() }.frame()), "ip6_rewrite → icmp_error", TtlExceeded),
         dropped(
             net(Ip6 { payload: udp(1, 2, 1400), ..to6("2001:db8:a1::1") }.frame()),

@@ -220,6 +220,7 @@ fn tables() -> Builder {
     interfaces(&mut tables);
     nexthops(&mut tables);
     tables.vrf(VrfId(0), 0xc000_0001, ip6("2001:db8:ffff::1"));
+    tables.vrf(VrfId(1), 0, 0);
     routes(&mut tables);
     tables
 }
@@ -290,6 +291,8 @@ pub mod nh {
     pub const VIA2_PORT_GONE: u32 = 15;
     pub const VIA2_MTU_60: u32 = 16;
     pub const UNRESOLVED6: u32 = 17;
+    pub const VRF0_AGAIN: u32 = 18;
+    pub const VRF1: u32 = 19;
     pub const MISSING: u32 = 40;
 }
 
@@ -317,6 +320,8 @@ fn nexthops(tables: &mut Builder) {
         (nh::VIA2_PORT_GONE, via(2, 99, &[], 1500)),
         (nh::VIA2_MTU_60, via(2, 2, &[], 60)),
         (nh::UNRESOLVED6, Nexthop::Unresolved { interface: if2, gateway: "fe80::9".parse().unwrap() }),
+        (nh::VRF0_AGAIN, Nexthop::Vrf(VrfId(0))),
+        (nh::VRF1, Nexthop::Vrf(VrfId(1))),
     ];
     for (id, nexthop) in all {
         tables.nexthop(NexthopId(id), Some(nexthop));
@@ -339,6 +344,8 @@ fn routes(tables: &mut Builder) {
         ("10.10.0.0/16", "2001:db8:aa::/48", nh::MISSING),
         ("10.12.0.0/16", "2001:db8:ac::/48", nh::UNRESOLVED6),
         ("10.13.0.0/16", "2001:db8:ad::/48", nh::VIA2_MTU_576),
+        ("10.14.0.0/16", "2001:db8:ae::/48", nh::VRF0_AGAIN),
+        ("10.15.0.0/16", "2001:db8:af::/48", nh::VRF1),
         ("192.0.2.1/32", "2001:db8:1::1/128", nh::LOCAL),
         ("203.0.113.1/32", "2001:db8:2::1/128", nh::LOCAL),
         ("192.0.2.10/32", "2001:db8:1::10/128", nh::VIA1),
@@ -353,6 +360,9 @@ fn routes(tables: &mut Builder) {
         tables.route4(VrfId(0), net4.parse().unwrap(), target);
         tables.route6(VrfId(0), net6.parse().unwrap(), target);
     }
+    let own = Target::Nexthop(NexthopId(nh::LOCAL));
+    tables.route4(VrfId(1), "10.15.0.0/16".parse().unwrap(), own);
+    tables.route6(VrfId(1), "2001:db8:af::/48".parse().unwrap(), own);
     tables.route4(VrfId(0), "10.11.0.0/16".parse().unwrap(), Target::Group(GroupId(1)));
     tables.route6(VrfId(0), "2001:db8:ab::/48".parse().unwrap(), Target::Group(GroupId(1)));
 }

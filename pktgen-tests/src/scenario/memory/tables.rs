@@ -35,7 +35,7 @@ impl Tables {
 }
 
 pub(super) fn build(fib: &mut Fib, router: &Router) -> Result<Tables, BackendError> {
-    let mut vrfs = BTreeMap::from([("", Fib::DEFAULT_VRF)]);
+    let mut vrfs = BTreeMap::from([("", Fib::DEFAULT_VRF), ("default", Fib::DEFAULT_VRF)]);
     for name in &router.vrfs {
         vrfs.insert(name, fib.create_vrf()?);
     }
@@ -53,7 +53,7 @@ pub(super) fn build(fib: &mut Fib, router: &Router) -> Result<Tables, BackendErr
     }
     for route in &router.routes {
         let vrf = vrf(&route.vrf)?;
-        let target = target(fib, vrf, &route.via)?;
+        let target = target(fib, vrf, &route.via, &vrfs)?;
         fib.put_route(vrf, route.prefix, OWNER, target)?;
     }
     Ok(tables)
@@ -96,8 +96,14 @@ impl Tables {
     }
 }
 
-fn target(fib: &mut Fib, vrf: VrfId, via: &Via) -> Result<Target, BackendError> {
+fn target(
+    fib: &mut Fib,
+    vrf: VrfId,
+    via: &Via,
+    vrfs: &BTreeMap<&str, VrfId>,
+) -> Result<Target, BackendError> {
     let special = match via {
+        Via::Vrf(name) => NexthopSpec::Vrf(*vrfs.get(name.as_str()).ok_or("no such VRF")?),
         Via::Blackhole => NexthopSpec::Blackhole,
         Via::Unreachable => NexthopSpec::Unreachable,
         Via::Prohibit => NexthopSpec::Prohibit,
