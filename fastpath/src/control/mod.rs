@@ -145,6 +145,7 @@ pub struct Control {
     streams_begun: u64,
     /// Owners whose stream has not ended.
     connected: std::collections::BTreeSet<OwnerId>,
+    turns: run::Turns,
     fail_open: bool,
 }
 

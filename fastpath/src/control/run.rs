@@ -30,6 +30,9 @@ const TRACE_INTERVAL: Duration = Duration::from_millis(5);
 const RESYNC_INTERVAL: Duration = Duration::from_secs(10);
 /// Messages taken from one worker before others have their turn.
 const MESSAGES_A_TURN: usize = 256;
+/// A turn beyond it is counted: what the control thread does for one client must not be felt by another, and a
+/// programming lag of this much is within what a loaded pipeline shows anyway.
+const TURN_LONG: Duration = Duration::from_millis(10);
 /// How long workers may take to give their ports back at an orderly stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -42,6 +45,35 @@ pub enum Ended {
     WorkerDied(u8),
     /// The netlink listener ended.
     Links(String),
+}
+
+/// What the control thread does next. Whatever it is, it is short: everything else waits meanwhile.
+enum Turn {
+    Job(Job),
+    Link(LinkEvent),
+    /// A worker has something for us.
+    Workers,
+    Neighbors,
+    Trace,
+    /// Another second.
+    Second,
+}
+
+/// How long turns take. The longest is how long a neighbour, a port or a route may have waited.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turns {
+    pub(super) count: u64,
+    pub(super) longest: Duration,
+    /// Longer than [`TURN_LONG`].
+    pub(super) long: u64,
+}
+
+impl Turns {
+    fn took(&mut self, time: Duration) {
+        self.count += 1;
+        self.longest = self.longest.max(time);
+        self.long += u64::from(time > TURN_LONG);
+    }
 }
 
 /// What the control thread is made of.
@@ -113,6 +145,7 @@ impl Ready {
             streams: HashMap::new(),
             streams_begun: 0,
             connected: std::collections::BTreeSet::new(),
+            turns: Turns::default(),
             fail_open: false,
             facts: parts.facts,
         };
@@ -141,33 +174,30 @@ impl Ready {
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let control = &mut self.control;
-            let timer = control.neighbors.poll_timeout();
-            tokio::select! {
+            let timer = self.control.neighbors.poll_timeout();
+            let turn = tokio::select! {
                 () = &mut stop => return Ended::Told,
                 result = &mut listener => {
                     return Ended::Links(result.map_or_else(|e| e.to_string(), |()| "it ended".into()));
                 }
-                Some(job) = self.jobs.recv() => job(control),
-                Some(job) = self.own_jobs.recv() => job(control),
-                Some(event) = links.recv() => control.handle_link(event),
+                Some(job) = self.jobs.recv() => Turn::Job(job),
+                Some(job) = self.own_jobs.recv() => Turn::Job(job),
+                Some(event) = links.recv() => Turn::Link(event),
                 ready = self.wake.readable() => {
                     if let Ok(mut ready) = ready {
                         let mut count = [0; 8];
                         let _ = rustix::io::read(self.wake.get_ref(), &mut count);
                         ready.clear_ready();
                     }
+                    Turn::Workers
                 }
-                () = sleep_until(timer) => control.neighbors.handle_timeout(Instant::now()),
-                () = tokio::time::sleep(TRACE_INTERVAL), if control.is_tracing() => control.collect_trace(),
-                _ = second.tick() => {
-                    control.report_traffic();
-                    control.check_ports();
-                    control.fib.reclaim();
-                }
-            }
-            self.control.take_from_workers();
-            self.control.settle();
+                () = sleep_until(timer) => Turn::Neighbors,
+                () = tokio::time::sleep(TRACE_INTERVAL), if self.control.is_tracing() => Turn::Trace,
+                _ = second.tick() => Turn::Second,
+            };
+            let began = Instant::now();
+            self.control.take_turn(turn);
+            self.control.turns.took(began.elapsed());
             if let Some(worker) = self.control.workers.iter().find(|worker| worker.is_finished()) {
                 error!(worker = %worker.id, "a worker has died");
                 return Ended::WorkerDied(worker.id.0);
@@ -199,6 +229,23 @@ impl Ready {
 }
 
 impl Control {
+    fn take_turn(&mut self, turn: Turn) {
+        match turn {
+            Turn::Job(job) => job(self),
+            Turn::Link(event) => self.handle_link(event),
+            Turn::Workers => {}
+            Turn::Neighbors => self.neighbors.handle_timeout(Instant::now()),
+            Turn::Trace => self.collect_trace(),
+            Turn::Second => {
+                self.report_traffic();
+                self.check_ports();
+                self.fib.reclaim();
+            }
+        }
+        self.take_from_workers();
+        self.settle();
+    }
+
     /// Handles what workers have sent and given back.
     fn take_from_workers(&mut self) {
         for at in 0..self.workers.len() {

@@ -86,6 +86,14 @@ impl Control {
             glue.table_full,
             "Neighbours that found no room in the tables.",
         ));
+        let turns = &self.turns;
+        out.push(named("turns", turns.count, "Jobs, events and timers that the control thread has handled."));
+        out.push(named(
+            "turn_longest_us",
+            turns.longest.as_micros() as u64,
+            "How long the longest of them took: everything else waited for it.",
+        ));
+        out.push(named("turns_long", turns.long, "Those that took longer than 10 ms."));
         out
     }
 
