@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{BroadcastStream, ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
@@ -14,7 +14,7 @@ use ze_proto::v1::dataplane_server::Dataplane;
 use ze_proto::{address, v1};
 
 use crate::control::objects::OwnerId;
-use crate::control::{Batch, Handle, PACKETS_MAX, TraceError, verify};
+use crate::control::{Batch, Control, Handle, PACKETS_MAX, Stopping, TraceError, verify};
 
 /// A stream of answers.
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -114,8 +114,18 @@ impl Dataplane for Api {
                 "{family} is no address family (4, 6, or 0 for both)"
             )));
         }
-        let routes = self.control.ask(move |control| control.list_routes(&vrf, family)).await?;
-        Ok(Response::new(all(routes.map_err(Status::not_found)?)))
+        let walk = self.control.ask(move |control| control.walk(&vrf, family)).await?;
+        let control = self.control.clone();
+        Ok(Response::new(slices(walk.map_err(Status::not_found)?, move |mut walk| {
+            let control = control.clone();
+            async move {
+                let slice = move |control: &mut Control| {
+                    let part = control.list_routes(&mut walk);
+                    (part, (!walk.is_over()).then_some(walk))
+                };
+                control.ask(slice).await
+            }
+        })))
     }
 
     async fn lookup_route(
@@ -137,10 +147,11 @@ impl Dataplane for Api {
     async fn audit_fib(&self, _: Request<v1::AuditFibRequest>) -> Result<Response<v1::FibState>, Status> {
         let before = self.control.ask(|control| control.want_audits()).await?;
         let (mut checked, mut mended) = (0, 0);
-        // A job for each VRF, so that neighbours are answered in between.
-        for vrf in self.control.ask(|control| control.vrfs()).await? {
-            let (routes, wrong) = self.control.ask(move |control| control.mend(vrf)).await?;
-            (checked, mended) = (checked + routes, mended + wrong);
+        let mut walk = self.control.ask(|control| control.walk_all()).await?;
+        while !walk.is_over() {
+            let slice = move |control: &mut Control| (control.mend(&mut walk), walk);
+            let ((prefixes, wrong), rest) = self.control.ask(slice).await?;
+            (checked, mended, walk) = (checked + prefixes, mended + wrong, rest);
         }
         let deadline = tokio::time::Instant::now() + AUDIT_TIMEOUT;
         loop {
@@ -160,7 +171,18 @@ impl Dataplane for Api {
         request: Request<v1::ListOwnedRequest>,
     ) -> Result<Response<Self::ListOwnedStream>, Status> {
         let request = request.into_inner();
-        Ok(Response::new(all(self.control.ask(move |control| control.list_owned(&request)).await?)))
+        let listing = self.control.ask(move |control| control.begin_owned(&request)).await?;
+        let control = self.control.clone();
+        Ok(Response::new(slices(listing, move |mut listing| {
+            let control = control.clone();
+            async move {
+                let slice = move |control: &mut Control| {
+                    let part = control.list_owned(&mut listing);
+                    (part, (!listing.is_over()).then_some(listing))
+                };
+                control.ask(slice).await
+            }
+        })))
     }
 
     async fn list_neighbors(
@@ -258,6 +280,25 @@ fn read_flow(destination: IpAddr, flow: &v1::Flow) -> Result<Flow, String> {
     let port = |port: u32| u16::try_from(port).map_err(|_| format!("{port} is no port number"));
     let ports = Some((port(flow.source_port)?, port(flow.destination_port)?));
     Ok(Flow { source, destination, protocol, ports })
+}
+
+/// An answer made slice by slice. A slice is asked for only when all of the one before has been sent, so a client that
+/// reads slowly holds one slice and what is in the connection's buffers, and one that has gone ends the walk.
+fn slices<S, T, N>(first: S, mut next: impl FnMut(S) -> N + Send + 'static) -> Answers<T>
+where
+    S: Send + 'static,
+    T: Send + 'static,
+    N: Future<Output = Result<(Vec<T>, Option<S>), Stopping>> + Send + 'static,
+{
+    let parts = futures::stream::try_unfold(Some(first), move |rest| {
+        let slice = rest.map(&mut next);
+        async move {
+            let Some(slice) = slice else { return Ok(None) };
+            let (part, rest) = slice.await?;
+            Ok::<_, Status>(Some((futures::stream::iter(part.into_iter().map(Ok)), rest)))
+        }
+    });
+    Box::pin(parts.try_flatten())
 }
 
 fn all<T: Send + 'static>(items: Vec<T>) -> Answers<T> {
@@ -381,9 +422,19 @@ impl Session {
     }
 
     async fn sweep(&self, batch: u64, (owner, stream): (OwnerId, u64)) -> Result<v1::ProgramReply, Status> {
+        let mut walk = self.control.ask(|control| control.walk_all()).await?;
+        let mut routes = 0;
+        while !walk.is_over() {
+            let answer = self.control.ask(move |control| {
+                let current = control.stream_is_current(owner, stream);
+                current.then(|| (control.sweep_routes(&mut walk, owner), walk))
+            });
+            let (swept, rest) = answer.await?.ok_or_else(superseded)?;
+            (routes, walk) = (routes + swept, rest);
+        }
         let answer = self.control.ask(move |control| {
             let current = control.stream_is_current(owner, stream);
-            current.then(|| (control.sweep(owner), control.instance()))
+            current.then(|| (routes + control.sweep(owner), control.instance()))
         });
         let (swept, instance) = answer.await?.ok_or_else(superseded)?;
         Ok(v1::ProgramReply { batch, applied: 1, refusals: Vec::new(), swept, instance })
@@ -393,3 +444,6 @@ impl Session {
 fn superseded() -> Status {
     Status::aborted("another stream of the same owner has begun; this one is void")
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,12 +20,12 @@ pub struct Group {
 }
 
 impl Group {
-    /// The most buckets of a group: 32-bit hashes spread evenly over so many.
-    pub const BUCKETS_MAX: usize = 1 << 16;
+    /// The most buckets that a 32-bit hash chooses among evenly. The writer makes fewer.
+    pub const HASH_BUCKETS_MAX: usize = 1 << 16;
 
-    /// A group from its hash buckets. None when there are no buckets, or more than [`Group::BUCKETS_MAX`].
+    /// A group from its hash buckets. None when there are no buckets, or more than [`Group::HASH_BUCKETS_MAX`].
     pub fn new(buckets: Vec<NexthopId>) -> Option<Self> {
-        (1..=Self::BUCKETS_MAX)
+        (1..=Self::HASH_BUCKETS_MAX)
             .contains(&buckets.len())
             .then(|| Self { buckets: buckets.into(), symmetric: false })
     }
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_group_needs_a_bucket_and_takes_any_number_of_them() {
         assert!(Group::new(vec![]).is_none());
-        assert!(Group::new(vec![NexthopId(1); Group::BUCKETS_MAX + 1]).is_none());
+        assert!(Group::new(vec![NexthopId(1); Group::HASH_BUCKETS_MAX + 1]).is_none());
         let group = Group::new(vec![NexthopId(1), NexthopId(2), NexthopId(3)]).unwrap();
         let third = u32::MAX / 3;
         let chosen = [0, third, third + 1, 2 * third + 2, u32::MAX].map(|hash| group.choose(hash).0);

@@ -1,18 +1,52 @@
 //! What the tables hold and who has put it, for those who compare it with what they want.
 
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
 use ze_fib::Target;
 use ze_fib::writer::RouteSource;
 use ze_packet::VrfId;
 use ze_proto::v1::{self, operation::Operation as Op};
-use ze_proto::{address, digest, packed};
+use ze_proto::{address, digest};
 
-use super::objects::{NexthopKind, NexthopObject, Objects, OwnerId, TargetKey};
-use super::{Control, DEFAULT_VRF};
+use super::objects::{GroupObject, NexthopKind, NexthopObject, Objects, Owned, OwnerId, TargetKey};
+use super::{Control, DEFAULT_VRF, Walk};
 
 /// Operations in one message of an answer.
 const OBJECTS_A_MESSAGE: usize = 1024;
-/// Packed routes in one message.
-const ROUTES_A_MESSAGE: usize = 16_384;
+/// Groups in one message, of up to 128 members each.
+const GROUPS_A_MESSAGE: usize = 128;
+/// Digests in one message, of 2 KiB each.
+const DIGESTS_A_MESSAGE: usize = 64;
+
+/// An answer under way to who wants to know what an owner has put, a slice a job. What is kept between slices is where
+/// it goes on, so each object is right as of its slice.
+#[derive(Debug)]
+pub struct OwnedListing {
+    owner: OwnerId,
+    /// What is still to be listed, the next last.
+    stages: Vec<Stage>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// What an operator gives names to.
+    Named,
+    /// After this key.
+    Nexthops(Option<u64>),
+    /// After this key.
+    Groups(Option<u64>),
+    Digests,
+    /// Of the buckets that are wanted.
+    Routes(Box<(Walk, [bool; digest::BUCKETS])>),
+}
+
+impl OwnedListing {
+    /// Has everything been listed?
+    pub fn is_over(&self) -> bool {
+        self.stages.is_empty()
+    }
+}
 
 impl Control {
     /// Who programs the tables, and what they hold.
@@ -39,30 +73,10 @@ impl Control {
             connected: self.connected.contains(&id),
             preference: owner.map_or(0, |owner| owner.preference.into()),
             generation: owner.map_or(0, |owner| owner.generation),
-            nexthops: self.objects.nexthops.keys().filter(|(owner, _)| *owner == id).count() as u64,
-            groups: self.objects.groups.keys().filter(|(owner, _)| *owner == id).count() as u64,
+            nexthops: self.objects.nexthops.range((id, 0)..=(id, u64::MAX)).count() as u64,
+            groups: self.objects.groups.range((id, 0)..=(id, u64::MAX)).count() as u64,
             ..self.programming.state(id)
         }
-    }
-
-    /// Puts right what lookups would find otherwise than the books say, in one VRF. Returns routes looked at, and how
-    /// many were wrong.
-    pub fn mend(&mut self, vrf: VrfId) -> (u64, u64) {
-        let (four, six) = self.fib.route_counts(vrf);
-        let mended = self.fib.mend_routes(vrf) as u64;
-        if mended > 0 {
-            tracing::error!(
-                vrf = self.vrf_name(vrf),
-                mended,
-                "lookups differed from the books and were put right"
-            );
-        }
-        (four + six, mended)
-    }
-
-    /// The VRFs there are.
-    pub fn vrfs(&self) -> Vec<VrfId> {
-        self.fib.vrf_ids()
     }
 
     /// Asks owners to audit. Returns, for each that has a stream, how many audits it has reported so far.
@@ -86,55 +100,73 @@ impl Control {
         self.programming.audited(owner, report);
     }
 
-    /// What an owner has put. Nothing for an owner that nobody knows.
-    pub fn list_owned(&self, request: &v1::ListOwnedRequest) -> Vec<v1::Owned> {
+    /// Begins to list what an owner has put. Nothing for an owner that nobody knows.
+    pub fn begin_owned(&self, request: &v1::ListOwnedRequest) -> OwnedListing {
         let at = self.objects.owners.iter().position(|owner| owner.name == request.owner);
-        let Some(owner) = at.map(|at| OwnerId(at as u16)) else { return Vec::new() };
-        let mut out = Vec::new();
-        if request.objects {
-            let objects: Vec<_> = self.owned_objects(owner).into_iter().map(operation).collect();
-            let parts = objects.chunks(OBJECTS_A_MESSAGE);
-            out.extend(parts.map(|part| v1::Owned { objects: part.to_vec(), digests: Vec::new() }));
-        }
-        if request.digests {
-            let digest = |(vrf, digest): (VrfId, &digest::Digest)| v1::RouteDigest {
-                vrf: self.vrf_name(vrf).into(),
-                routes: digest.routes,
-                buckets: digest.buckets.to_vec(),
-            };
-            let digests = self.programming.digests(owner).map(digest).collect();
-            out.push(v1::Owned { objects: Vec::new(), digests });
-        }
-        if request.all_routes || !request.buckets.is_empty() {
-            self.owned_routes(owner, request, &mut out);
-        }
-        out
-    }
-
-    fn owned_routes(&self, owner: OwnerId, request: &v1::ListOwnedRequest, out: &mut Vec<v1::Owned>) {
         let mut wanted = [request.all_routes; digest::BUCKETS];
         for bucket in &request.buckets {
             if let Some(wanted) = wanted.get_mut(*bucket as usize) {
                 *wanted = true;
             }
         }
-        let source = self.objects.source(owner);
-        for vrf in self.fib.vrf_ids() {
-            let of_owner = |(prefix, of, target, _): (_, RouteSource, Target, bool)| {
-                let (_, key) = self.ids.target_keys.get(&target).filter(|_| of == source)?;
-                wanted[digest::bucket(&prefix)].then_some((prefix, *key))
-            };
-            let routes: Vec<_> = self.fib.routes(vrf).filter_map(of_owner).collect();
-            for part in routes.chunks(ROUTES_A_MESSAGE) {
-                let packed = packed::put(self.vrf_name(vrf), part.iter().copied());
-                out.push(v1::Owned {
-                    objects: vec![operation(Op::PutPackedRoutes(packed))],
-                    digests: Vec::new(),
-                });
-            }
+        let mut stages = Vec::new();
+        if wanted.contains(&true) {
+            stages.push(Stage::Routes(Box::new((self.walk_all(), wanted))));
         }
+        if request.digests {
+            stages.push(Stage::Digests);
+        }
+        if request.objects {
+            stages.extend([Stage::Groups(None), Stage::Nexthops(None), Stage::Named]);
+        }
+        let owner = at.map(|at| OwnerId(at as u16));
+        OwnedListing { owner: owner.unwrap_or(OwnerId(0)), stages: if at.is_some() { stages } else { Vec::new() } }
     }
 
+    /// The next messages of the answer.
+    pub fn list_owned(&mut self, listing: &mut OwnedListing) -> Vec<v1::Owned> {
+        let owner = listing.owner;
+        let (objects, next) = match listing.stages.pop() {
+            None => return Vec::new(),
+            Some(Stage::Digests) => return self.owned_digests(owner),
+            Some(Stage::Named) => (self.owned_objects(owner), None),
+            Some(Stage::Nexthops(after)) => {
+                let part = part_of(&self.objects.nexthops, owner, after, OBJECTS_A_MESSAGE);
+                let last = part.last().map(|(key, _)| *key);
+                let objects = part.into_iter().map(|(key, object)| Op::PutNexthop(nexthop(key, object))).collect();
+                (objects, last.map(|key| Stage::Nexthops(Some(key))))
+            }
+            Some(Stage::Groups(after)) => {
+                let part = part_of(&self.objects.groups, owner, after, GROUPS_A_MESSAGE);
+                let last = part.last().map(|(key, _)| *key);
+                let objects = part.into_iter().map(|(key, object)| Op::PutNexthopGroup(group(key, object))).collect();
+                (objects, last.map(|key| Stage::Groups(Some(key))))
+            }
+            Some(Stage::Routes(mut routes)) => {
+                let (walk, wanted) = &mut *routes;
+                let packed = self.list_owned_routes(walk, owner, wanted);
+                let next = (!walk.is_over()).then_some(Stage::Routes(routes));
+                (packed.map(Op::PutPackedRoutes).into_iter().collect(), next)
+            }
+        };
+        listing.stages.extend(next);
+        let objects: Vec<_> = objects.into_iter().map(operation).collect();
+        let messages = objects.chunks(OBJECTS_A_MESSAGE);
+        messages.map(|part| v1::Owned { objects: part.to_vec(), digests: Vec::new() }).collect()
+    }
+
+    fn owned_digests(&self, owner: OwnerId) -> Vec<v1::Owned> {
+        let digest = |(vrf, digest): (VrfId, &digest::Digest)| v1::RouteDigest {
+            vrf: self.vrf_name(vrf).into(),
+            routes: digest.routes,
+            buckets: digest.buckets.to_vec(),
+        };
+        let digests: Vec<_> = self.programming.digests(owner).map(digest).collect();
+        let messages = digests.chunks(DIGESTS_A_MESSAGE);
+        messages.map(|part| v1::Owned { objects: Vec::new(), digests: part.to_vec() }).collect()
+    }
+
+    /// All but nexthops, groups and routes: few of each.
     fn owned_objects(&self, owner: OwnerId) -> Vec<Op> {
         let books = &self.objects;
         let mut out = Vec::new();
@@ -164,20 +196,6 @@ impl Control {
                 interface: interface.clone(),
                 address: address::to_bytes(*a),
                 prefix_len: len.value.into(),
-            })
-        }));
-        let nexthops = books.nexthops.iter().filter(|((o, _), _)| of_owner(*o));
-        out.extend(nexthops.map(|((_, key), o)| Op::PutNexthop(nexthop(*key, &o.value))));
-        out.extend(books.groups.iter().filter(|((o, _), _)| of_owner(*o)).map(|((_, key), o)| {
-            let member = |(nexthop, weight): &(u64, u8)| v1::GroupMember {
-                nexthop: *nexthop,
-                weight: (*weight).into(),
-            };
-            Op::PutNexthopGroup(v1::NexthopGroup {
-                key: *key,
-                members: o.value.members.iter().map(member).collect(),
-                resilient: o.value.options.resilient,
-                symmetric: o.value.options.symmetric,
             })
         }));
         out.extend(books.neighbors.iter().filter(|(_, o)| of_owner(o.owner)).map(|((interface, a), o)| {
@@ -211,6 +229,29 @@ impl Control {
 
 fn operation(operation: Op) -> v1::Operation {
     v1::Operation { operation: Some(operation) }
+}
+
+/// An owner's objects after a key.
+fn part_of<T>(
+    objects: &BTreeMap<(OwnerId, u64), Owned<T>>,
+    owner: OwnerId,
+    after: Option<u64>,
+    limit: usize,
+) -> Vec<(u64, &T)> {
+    let from = after.map_or(Bound::Included((owner, 0)), |key| Bound::Excluded((owner, key)));
+    let of_owner = objects.range((from, Bound::Included((owner, u64::MAX))));
+    of_owner.take(limit).map(|((_, key), object)| (*key, &object.value)).collect()
+}
+
+fn group(key: u64, object: &GroupObject) -> v1::NexthopGroup {
+    let member =
+        |(nexthop, weight): &(u64, u8)| v1::GroupMember { nexthop: *nexthop, weight: (*weight).into() };
+    v1::NexthopGroup {
+        key,
+        members: object.members.iter().map(member).collect(),
+        resilient: object.options.resilient,
+        symmetric: object.options.symmetric,
+    }
 }
 
 fn nexthop(key: u64, object: &NexthopObject) -> v1::Nexthop {

@@ -3,11 +3,10 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use ipnet::IpNet;
 use ze_fib::Target;
-use ze_fib::writer::{NexthopSpec, RouteSource};
+use ze_fib::writer::{NexthopSpec, Route};
 use ze_nodes::Flow;
-use ze_packet::{MacAddr, NexthopId, VrfId};
+use ze_packet::{MacAddr, NexthopId};
 use ze_proto::{address, v1};
 use ze_punt::neighbor::{Neighbor, State};
 
@@ -112,31 +111,6 @@ impl Control {
         std::iter::once((DEFAULT_VRF, "")).chain(named).filter_map(state).collect()
     }
 
-    /// Routes in the order of VRF and prefix.
-    ///
-    /// # Errors
-    /// When there is no such VRF.
-    pub fn list_routes(&self, vrf: &str, family: u32) -> Result<Vec<v1::RouteEntry>, String> {
-        let vrfs: Vec<VrfId> = match vrf {
-            "" => self.list_vrfs().iter().filter_map(|v| self.vrf_id(&v.name)).collect(),
-            name => vec![self.vrf_id(name).ok_or_else(|| format!("there is no VRF '{name}'"))?],
-        };
-        let of_family = |prefix: &IpNet| match family {
-            4 => prefix.addr().is_ipv4(),
-            6 => prefix.addr().is_ipv6(),
-            _ => true,
-        };
-        let mut out = Vec::new();
-        for vrf in vrfs {
-            let mut routes: Vec<_> = self.fib.routes(vrf).filter(|(prefix, ..)| of_family(prefix)).collect();
-            routes.sort_by_key(|(prefix, source, ..)| (prefix.addr().is_ipv6(), *prefix, *source));
-            let entry =
-                |(prefix, source, target, active)| self.route_entry(vrf, prefix, source, target, active);
-            out.extend(routes.into_iter().map(entry));
-        }
-        Ok(out)
-    }
-
     /// The route that a destination takes; for a flow, the nexthop too.
     ///
     /// # Errors
@@ -153,7 +127,8 @@ impl Control {
         // As often as workers follow routes from VRF to VRF.
         for _ in 0..=VRFS_MAX {
             let Some((prefix, source, target)) = self.fib.longest_match(id, address) else { break };
-            let entry = self.route_entry(id, prefix, source, target, true);
+            let route = Route { prefix, source, target, stamp: 0, active: true };
+            let entry = self.route_entry(self.vrf_name(id), &route);
             match reply.route {
                 None => reply.route = Some(entry),
                 Some(_) => reply.further.push(entry),
@@ -183,14 +158,8 @@ impl Control {
         self.fib.choose(target, reply.flow_hash)
     }
 
-    fn route_entry(
-        &self,
-        vrf: VrfId,
-        prefix: IpNet,
-        source: RouteSource,
-        target: Target,
-        active: bool,
-    ) -> v1::RouteEntry {
+    pub(super) fn route_entry(&self, vrf: &str, route: &Route) -> v1::RouteEntry {
+        let Route { prefix, source, target, active, .. } = *route;
         let group = match target {
             Target::Nexthop(_) => None,
             Target::Group(id) => self.fib.group_options(id).map(|options| v1::GroupState {
@@ -202,7 +171,7 @@ impl Control {
         };
         let members = self.fib.members(target);
         v1::RouteEntry {
-            vrf: self.vrf_name(vrf).into(),
+            vrf: vrf.into(),
             prefix: address::to_bytes(prefix.addr()),
             prefix_len: u32::from(prefix.prefix_len()),
             owner: self.source_name(source).into(),

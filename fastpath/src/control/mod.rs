@@ -28,6 +28,7 @@ mod run;
 mod stats;
 mod sweep;
 mod trace;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -45,11 +46,13 @@ use ze_punt::neighbor::Engine;
 use ze_worker::WorkerHandle;
 
 pub use apply::verify;
+pub use audit::OwnedListing;
 pub use links::{Link, LinkEvent};
 use objects::{DEFAULT_VRF, Objects, OwnerId, TargetKey};
 pub use programming::Batch;
 pub use run::{Ended, Parts, Ready};
 pub use trace::{Error as TraceError, PACKETS_MAX};
+pub use walk::Walk;
 
 /// Work for the control thread.
 pub type Job = Box<dyn FnOnce(&mut Control) + Send>;
@@ -146,6 +149,8 @@ pub struct Control {
     /// Owners whose stream has not ended.
     connected: std::collections::BTreeSet<OwnerId>,
     turns: run::Turns,
+    /// Slices of walks so far.
+    slices: u64,
     fail_open: bool,
 }
 

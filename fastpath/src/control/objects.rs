@@ -3,7 +3,7 @@
 //! Pure bookkeeping: nothing here touches a table, a port or a clock, so the same code answers "would this be
 //! refused?" (on a copy) and "is it refused?".
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -126,9 +126,9 @@ pub struct Objects {
     /// Addresses by interface and address, with their prefix lengths.
     pub addresses: BTreeMap<(String, IpAddr), Owned<u8>>,
     /// Nexthops by owner and key.
-    pub nexthops: HashMap<(OwnerId, u64), Owned<NexthopObject>>,
+    pub nexthops: BTreeMap<(OwnerId, u64), Owned<NexthopObject>>,
     /// Groups by owner and key. Routes are in the tables' own books: there are too many for two.
-    pub groups: HashMap<(OwnerId, u64), Owned<GroupObject>>,
+    pub groups: BTreeMap<(OwnerId, u64), Owned<GroupObject>>,
     /// Static neighbours.
     pub neighbors: BTreeMap<(String, IpAddr), Owned<MacAddr>>,
 }

@@ -146,6 +146,7 @@ impl Ready {
             streams_begun: 0,
             connected: std::collections::BTreeSet::new(),
             turns: Turns::default(),
+            slices: 0,
             fail_open: false,
             facts: parts.facts,
         };

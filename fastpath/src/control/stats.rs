@@ -93,6 +93,11 @@ impl Control {
             turns.longest.as_micros() as u64,
             "How long the longest of them took: everything else waited for it.",
         ));
+        out.push(named(
+            "walk_slices",
+            self.slices,
+            "Turns that walked over routes for a listing, an audit or the end of a snapshot.",
+        ));
         out.push(named("turns_long", turns.long, "Those that took longer than 10 ms."));
         out
     }

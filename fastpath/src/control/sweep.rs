@@ -11,11 +11,11 @@ use super::parse::Refused;
 const CHAIN_MAX: usize = 16;
 
 impl Control {
-    /// Removes what `owner` did not put again in its present generation. Returns how many objects went.
+    /// Removes what else `owner` did not put again in its present generation, once
+    /// [`sweep_routes`](Control::sweep_routes) has removed the routes. Returns how many objects went.
     pub fn sweep(&mut self, owner: OwnerId) -> u64 {
         let now = self.objects.generation(owner);
         let swept = self.sweep_neighbors(owner, now)
-            + self.sweep_routes(owner, now)
             + self.sweep_nexthops(owner, now)
             + self.sweep_interfaces(owner, now)
             + self.sweep_ports(owner, now);
@@ -29,17 +29,6 @@ impl Control {
         let stale = self.objects.neighbors.iter().filter(|(_, o)| is_stale(o, owner, now));
         let stale: Vec<_> = stale.map(|(key, _)| key.clone()).collect();
         count(stale, |(interface, address)| self.remove_neighbor(owner, &interface, address))
-    }
-
-    fn sweep_routes(&mut self, owner: OwnerId, now: u64) -> u64 {
-        let source = self.objects.source(owner);
-        let mut swept = 0;
-        for vrf in self.fib.vrf_ids() {
-            let stale = self.fib.stale_routes(vrf, source, now as u32);
-            swept += stale.len() as u64;
-            stale.into_iter().for_each(|prefix| self.delete_route(owner, vrf, prefix));
-        }
-        swept
     }
 
     fn sweep_nexthops(&mut self, owner: OwnerId, now: u64) -> u64 {

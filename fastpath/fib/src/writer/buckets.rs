@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use ze_packet::NexthopId;
 
+use crate::Group;
+
 /// Buckets of a group at least: more buckets, finer shares once members have gone.
 const BUCKETS_MIN: usize = 64;
 /// Of a resilient one, which keeps its number of buckets for life.
 const RESILIENT_BUCKETS_MIN: usize = 1024;
-/// Beyond it, shares are rounded.
-const BUCKETS_MAX: usize = 8192;
+/// The most that are made for a group: where exact shares would need more, they are rounded.
+const BUCKETS_MADE_MAX: usize = 8192;
+const _: () = assert!(BUCKETS_MADE_MAX <= Group::HASH_BUCKETS_MAX, "a group takes what is made for it");
 
 /// Members and their weights.
 pub(super) type Members = [(NexthopId, u8)];
@@ -22,7 +25,7 @@ pub(super) fn fresh(members: &Members, resilient: bool) -> Vec<NexthopId> {
         return Vec::new();
     }
     let least = if resilient { RESILIENT_BUCKETS_MIN } else { BUCKETS_MIN };
-    let count = (least.div_ceil(total) * total).min(BUCKETS_MAX);
+    let count = (least.div_ceil(total) * total).min(BUCKETS_MADE_MAX);
     let mut left: Vec<i64> = quotas(members, count);
     let mut credit = vec![0_i64; members.len()];
     let mut out = Vec::with_capacity(count);
@@ -133,7 +136,7 @@ mod tests {
         let mut members: Vec<_> = (1..=127).map(|id| (NexthopId(id), 255)).collect();
         members.push((NexthopId(128), 1));
         let buckets = fresh(&members, true);
-        assert!(buckets.len() <= BUCKETS_MAX);
+        assert!(buckets.len() <= BUCKETS_MADE_MAX);
         assert!(share(&buckets, 128) > 0.0 && share(&buckets, 1) > 0.0075);
     }
 

@@ -5,7 +5,7 @@
 //!
 //! | table | rooms |
 //! |---|---|
-//! | VRFs and their routes | `routes`, `table` |
+//! | VRFs and their routes | `routes`, `table`, `walk` |
 //! | ports, interfaces, addresses | `interfaces` |
 //! | nexthops, their backups, neighbours | `nexthops` |
 //! | nexthop groups | `groups`, `buckets` |
@@ -16,6 +16,7 @@ mod interfaces;
 mod nexthops;
 mod routes;
 mod table;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,8 @@ use crate::{Limits, Tables};
 pub use groups::GROUP_MEMBERS_MAX;
 pub use interfaces::InterfaceSpec;
 pub use nexthops::{BACKUPS_MAX, NexthopSpec};
-pub use routes::{RouteSource, VrfMemory};
+pub use routes::{Route, RouteSource, VrfMemory};
+pub use walk::Mended;
 
 use groups::GroupEntry;
 use interfaces::InterfaceEntry;

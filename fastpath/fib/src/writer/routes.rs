@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use ze_lpm::{Config, V4, V6};
+use ze_lpm::{Config, Prefix4, Prefix6, V4, V6};
 use ze_packet::VrfId;
 
 use super::table::{Candidate, Table};
+use super::walk::Mended;
 use super::{Error, Fib};
 use crate::{Target, Vrf};
 
@@ -21,6 +22,28 @@ pub enum RouteSource {
     Owner(u16),
     /// A resolved neighbour within a connected prefix.
     Neighbor,
+}
+
+/// A source's route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Its prefix.
+    pub prefix: IpNet,
+    /// Whose it is.
+    pub source: RouteSource,
+    /// Where it leads.
+    pub target: Target,
+    /// As it was put with.
+    pub stamp: u32,
+    /// Whether lookups see it: no source of precedence has one for the same prefix.
+    pub active: bool,
+}
+
+impl Route {
+    const fn new(prefix: IpNet, candidate: Candidate, active: bool) -> Self {
+        let Candidate { source, target, stamp } = candidate;
+        Self { prefix, source, target, stamp, active }
+    }
 }
 
 /// Bytes that the tables of a VRF take.
@@ -102,8 +125,7 @@ impl Fib {
         Ok(self.put_stamped(vrf, prefix, source, target, 0)? != Some(target))
     }
 
-    /// The same with a stamp, by which [`Fib::stale_routes`] finds what was not put again. Returns where the source's
-    /// route led before.
+    /// The same with a stamp, see [`Route::stamp`]. Returns where the source's route led before.
     ///
     /// # Errors
     /// As for [`Fib::put_route`].
@@ -155,23 +177,15 @@ impl Fib {
         }
     }
 
-    /// Every route of a VRF: prefix, source, target, and whether it is in force. In no order.
-    pub fn routes(&self, vrf: VrfId) -> impl Iterator<Item = (IpNet, RouteSource, Target, bool)> + '_ {
-        self.stamped(vrf).map(|(prefix, c, active)| (prefix, c.source, c.target, active))
-    }
-
-    /// A source's routes of a VRF with a stamp less than this one.
-    pub fn stale_routes(&self, vrf: VrfId, source: RouteSource, stamp: u32) -> Vec<IpNet> {
-        let stale = self.stamped(vrf).filter(|(_, c, _)| c.source == source && c.stamp < stamp);
-        stale.map(|(prefix, ..)| prefix).collect()
-    }
-
-    fn stamped(&self, vrf: VrfId) -> impl Iterator<Item = (IpNet, Candidate, bool)> + '_ {
+    /// Routes of a VRF after a prefix: prefix, source, target, stamp, and whether it is in force. IPv4 before IPv6, then
+    /// by prefix, then by precedence. The prefix need not be there (any more), so a walk can stop after any and go on.
+    pub fn routes_after(&self, vrf: VrfId, after: Option<IpNet>) -> impl Iterator<Item = Route> + '_ {
         let entry = self.vrfs.get(&vrf);
-        let four = entry.into_iter().flat_map(|entry| entry.four.iter());
-        let six = entry.into_iter().flat_map(|entry| entry.six.iter());
-        let four = four.map(|(prefix, c, active)| (IpNet::V4(prefix.into()), c, active));
-        four.chain(six.map(|(prefix, c, active)| (IpNet::V6(prefix.into()), c, active)))
+        let (after4, after6) = of_families(after);
+        let four = entry.zip(after4).into_iter().flat_map(|(entry, after)| entry.four.after(after));
+        let six = entry.into_iter().flat_map(move |entry| entry.six.after(after6));
+        let four = four.map(|(prefix, c, active)| Route::new(IpNet::V4(prefix.into()), c, active));
+        four.chain(six.map(|(prefix, c, active)| Route::new(IpNet::V6(prefix.into()), c, active)))
     }
 
     /// How many prefixes of each family a VRF has: IPv4, IPv6.
@@ -189,20 +203,34 @@ impl Fib {
         Some((prefix, active.source, active.target))
     }
 
-    /// Compares what lookups find for each prefix with the books, and puts right what differs. Returns how much did.
-    pub fn mend_routes(&mut self, vrf: VrfId) -> usize {
-        let Some(entry) = self.vrfs.get_mut(&vrf) else { return 0 };
-        entry.four.mend() + entry.six.mend()
+    /// Compares what lookups find with the books, for the next `limit` (one at least) prefixes after one, and puts right
+    /// what differs.
+    pub fn mend_routes(&mut self, vrf: VrfId, after: Option<IpNet>, limit: usize) -> Mended<IpNet> {
+        let Some(entry) = self.vrfs.get_mut(&vrf) else { return Mended::default() };
+        let limit = limit.max(1);
+        let (after4, after6) = of_families(after);
+        let none = Mended { checked: 0, mended: 0, next: None };
+        let four = after4.map_or(none, |after| entry.four.mend(after, limit));
+        if let Some(next) = four.next {
+            let Mended { checked, mended, .. } = four;
+            return Mended { checked, mended, next: Some(IpNet::V4(next.into())) };
+        }
+        let six = entry.six.mend(after6, limit - four.checked as usize);
+        Mended {
+            checked: four.checked + six.checked,
+            mended: four.mended + six.mended,
+            next: six.next.map(|prefix| IpNet::V6(prefix.into())),
+        }
     }
 
-    /// Takes a prefix out of the longest-prefix match and leaves it in the books, as a defect would: for tests of what
+    /// Makes lookups for a prefix lead elsewhere than the books say, or nowhere, as a defect would: for tests of what
     /// finds such.
     #[doc(hidden)]
-    pub fn damage_route(&mut self, vrf: VrfId, prefix: IpNet) {
+    pub fn damage_route(&mut self, vrf: VrfId, prefix: IpNet, target: Option<Target>) {
         let Some(entry) = self.vrfs.get_mut(&vrf) else { return };
         match prefix {
-            IpNet::V4(net) => drop(table_prefix(net).map(|prefix| entry.four.damage(prefix))),
-            IpNet::V6(net) => drop(table_prefix(net).map(|prefix| entry.six.damage(prefix))),
+            IpNet::V4(net) => drop(table_prefix(net).map(|prefix| entry.four.damage(prefix, target))),
+            IpNet::V6(net) => drop(table_prefix(net).map(|prefix| entry.six.damage(prefix, target))),
         }
     }
 
@@ -248,6 +276,15 @@ impl Fib {
     /// The VRFs there are.
     pub fn vrf_ids(&self) -> Vec<VrfId> {
         self.vrfs.keys().copied().collect()
+    }
+}
+
+/// Where a walk goes on in each family: after which prefix, if after any; of IPv4, whether at all.
+fn of_families(after: Option<IpNet>) -> (Option<Option<Prefix4>>, Option<Prefix6>) {
+    match after {
+        None => (Some(None), None),
+        Some(IpNet::V4(net)) => (Some(table_prefix(net).ok()), None),
+        Some(IpNet::V6(net)) => (None, table_prefix(net).ok()),
     }
 }
 

@@ -388,16 +388,81 @@ fn after_of(bench: &Bench, group: ze_packet::GroupId, hash: u32) -> NexthopId {
     bench.fib.tables().view(&guard).group(group).unwrap().choose(hash)
 }
 
+/// Compares all of the default VRF, `limit` prefixes at a time. Returns compared, mended, and slices.
+fn mend_all(fib: &mut Fib, limit: usize) -> (u64, u64, u64) {
+    let (mut checked, mut mended, mut slices, mut after) = (0, 0, 0, None);
+    loop {
+        let slice = fib.mend_routes(Fib::DEFAULT_VRF, after, limit);
+        assert!(slice.checked <= limit as u64, "{slice:?}");
+        (checked, mended, slices) = (checked + slice.checked, mended + slice.mended, slices + 1);
+        let Some(next) = slice.next else { return (checked, mended, slices) };
+        after = Some(next);
+    }
+}
+
 #[test]
-fn tables_that_differ_from_the_books_are_mended() {
+fn tables_that_differ_from_the_books_are_mended_whatever_is_wrong_and_wherever_slices_end() {
+    let both = ["192.0.2.0/24", "198.51.100.0/24", "198.51.100.0/25", "2001:db8::/32", "2001:db8::/48"];
+    for limit in 1..=7 {
+        let mut bench = Bench::new(Limits::default());
+        let [hole, wall] = [NexthopSpec::Blackhole, NexthopSpec::Prohibit]
+            .map(|spec| Target::Nexthop(bench.fib.create_nexthop(spec).unwrap()));
+        for prefix in both {
+            bench.fib.put_route(Fib::DEFAULT_VRF, net(prefix), OWNER, hole).unwrap();
+        }
+        let slices = mend_all(&mut bench.fib, limit);
+        assert!(slices.0 == 5 && slices.1 == 0 && slices.2 >= 5_u64.div_ceil(limit as u64), "{slices:?}");
+        // Missing, different and surplus, in both families.
+        for (prefix, target) in [
+            ("192.0.2.0/24", None),
+            ("198.51.100.0/25", Some(wall)),
+            ("203.0.113.0/24", Some(wall)),
+            ("2001:db8::/32", Some(wall)),
+            ("2001:db8::/48", None),
+            ("2001:db8:1::/48", Some(wall)),
+        ] {
+            bench.fib.damage_route(Fib::DEFAULT_VRF, net(prefix), target);
+        }
+        assert_eq!(bench.default("192.0.2.1"), None);
+        assert_eq!(bench.default("203.0.113.1"), Some(Nexthop::Prohibit));
+        let (checked, mended, _) = mend_all(&mut bench.fib, limit);
+        assert_eq!((checked, mended), (7, 6), "{limit} at a time");
+        assert_eq!(bench.default("192.0.2.1"), Some(Nexthop::Blackhole));
+        assert_eq!(bench.default("203.0.113.1"), None);
+        assert_eq!(mend_all(&mut bench.fib, limit).1, 0);
+    }
+}
+
+#[test]
+fn a_walk_over_routes_sees_what_is_there_when_it_comes_by() {
     let mut bench = Bench::new(Limits::default());
     let hole = Target::Nexthop(bench.fib.create_nexthop(NexthopSpec::Blackhole).unwrap());
-    bench.fib.put_route(Fib::DEFAULT_VRF, net("192.0.2.0/24"), OWNER, hole).unwrap();
-    assert_eq!(bench.fib.mend_routes(Fib::DEFAULT_VRF), 0);
-    bench.fib.damage_route(Fib::DEFAULT_VRF, net("192.0.2.0/24"));
-    assert_eq!(bench.default("192.0.2.1"), None);
-    assert_eq!(bench.fib.mend_routes(Fib::DEFAULT_VRF), 1);
-    assert_eq!(bench.default("192.0.2.1"), Some(Nexthop::Blackhole));
+    let vrf = Fib::DEFAULT_VRF;
+    let put = |fib: &mut Fib, prefix, source| {
+        fib.put_route(vrf, net(prefix), source, hole).unwrap();
+    };
+    for prefix in ["10.0.0.0/8", "10.1.0.0/16", "20.0.0.0/8", "2001:db8::/32"] {
+        put(&mut bench.fib, prefix, OWNER);
+    }
+    put(&mut bench.fib, "10.1.0.0/16", RouteSource::Connected);
+    let seen: Vec<_> =
+        bench.fib.routes_after(vrf, None).map(|r| (r.prefix.to_string(), r.source, r.active)).collect();
+    let own = |prefix: &str, active| (prefix.to_owned(), OWNER, active);
+    let connected = ("10.1.0.0/16".to_owned(), RouteSource::Connected, true);
+    let rest = [own("20.0.0.0/8", true), own("2001:db8::/32", true)];
+    let wanted = [vec![own("10.0.0.0/8", true), connected, own("10.1.0.0/16", false)], rest.to_vec()].concat();
+    assert_eq!(seen, wanted);
+    // The prefix where the walk stopped goes, one before it and one after it come.
+    bench.fib.remove_route(vrf, net("10.1.0.0/16"), OWNER);
+    bench.fib.remove_route(vrf, net("10.1.0.0/16"), RouteSource::Connected);
+    put(&mut bench.fib, "9.0.0.0/8", OWNER);
+    put(&mut bench.fib, "10.2.0.0/16", OWNER);
+    let after = |prefix: &str| {
+        let routes = bench.fib.routes_after(vrf, Some(net(prefix)));
+        routes.map(|route| route.prefix.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(after("10.1.0.0/16"), ["10.2.0.0/16", "20.0.0.0/8", "2001:db8::/32"]);
+    assert_eq!(after("2001:db8::/32"), [""; 0]);
 }
 
 #[test]
