@@ -120,7 +120,10 @@ impl Control {
             stages.extend([Stage::Groups(None), Stage::Nexthops(None), Stage::Named]);
         }
         let owner = at.map(|at| OwnerId(at as u16));
-        OwnedListing { owner: owner.unwrap_or(OwnerId(0)), stages: if at.is_some() { stages } else { Vec::new() } }
+        OwnedListing {
+            owner: owner.unwrap_or(OwnerId(0)),
+            stages: if at.is_some() { stages } else { Vec::new() },
+        }
     }
 
     /// The next messages of the answer.
@@ -133,13 +136,15 @@ impl Control {
             Some(Stage::Nexthops(after)) => {
                 let part = part_of(&self.objects.nexthops, owner, after, OBJECTS_A_MESSAGE);
                 let last = part.last().map(|(key, _)| *key);
-                let objects = part.into_iter().map(|(key, object)| Op::PutNexthop(nexthop(key, object))).collect();
+                let objects =
+                    part.into_iter().map(|(key, object)| Op::PutNexthop(nexthop(key, object))).collect();
                 (objects, last.map(|key| Stage::Nexthops(Some(key))))
             }
             Some(Stage::Groups(after)) => {
                 let part = part_of(&self.objects.groups, owner, after, GROUPS_A_MESSAGE);
                 let last = part.last().map(|(key, _)| *key);
-                let objects = part.into_iter().map(|(key, object)| Op::PutNexthopGroup(group(key, object))).collect();
+                let objects =
+                    part.into_iter().map(|(key, object)| Op::PutNexthopGroup(group(key, object))).collect();
                 (objects, last.map(|key| Stage::Groups(Some(key))))
             }
             Some(Stage::Routes(mut routes)) => {

@@ -15,6 +15,7 @@ pub mod paths;
 
 mod apply;
 mod audit;
+mod checks;
 mod interfaces;
 mod kernel_forwarding;
 mod links;

@@ -12,6 +12,9 @@ use ze_proto::v1;
 use super::objects::OwnerId;
 use super::stats::monotonic_ns;
 
+/// Divergences kept of an owner's last audit; the API's promise is the first so many.
+const DIVERGENCES_MAX: usize = 100;
+
 /// What a batch says of itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Batch {
@@ -77,7 +80,8 @@ impl Programming {
         }
     }
 
-    pub(super) fn audited(&mut self, owner: OwnerId, report: v1::AuditReport) {
+    pub(super) fn audited(&mut self, owner: OwnerId, mut report: v1::AuditReport) {
+        report.divergences.truncate(DIVERGENCES_MAX);
         let of_owner = self.owners.entry(owner).or_default();
         of_owner.audit = Some((report, Instant::now()));
         of_owner.audits += 1;
@@ -107,7 +111,7 @@ impl Programming {
             lag_us: of_owner.lag_us,
             lag_max_us: of_owner.lag_max_us,
             backlog: of_owner.backlog,
-            audit: of_owner.audit.as_ref().map(|(report, _)| *report),
+            audit: of_owner.audit.as_ref().map(|(report, _)| report.clone()),
             audit_age_ms: of_owner.audit.as_ref().map_or(0, |(_, at)| at.elapsed().as_millis() as u64),
             ..v1::OwnerState::default()
         }

@@ -10,8 +10,8 @@ use ze_packet::VrfId;
 use ze_proto::v1;
 use ze_proto::{digest, packed};
 
-use super::objects::OwnerId;
 use super::Control;
+use super::objects::OwnerId;
 
 /// Prefixes in a slice that makes an entry of each: 1 ms or so.
 const ENTRIES_A_SLICE: usize = 1024;

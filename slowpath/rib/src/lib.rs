@@ -12,6 +12,7 @@
 //! are pure.
 
 pub mod backoff;
+mod divergence;
 pub mod dplane;
 pub mod feed;
 mod keys;

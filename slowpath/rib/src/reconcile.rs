@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use ze_proto::v1;
 
 use crate::backoff::Backoff;
+use crate::divergence;
 use crate::plan::{Step, plan};
 use crate::state::{Key, State, Value};
 
@@ -244,21 +245,22 @@ impl Reconciler {
         let known = std::mem::take(&mut self.acknowledged.objects);
         for (key, value) in known {
             let there = found.remove(&key);
-            match (&there, &value) {
-                // Nobody owns it, so it is not listed.
-                _ if key == Key::System => drop(self.acknowledged.objects.insert(key, value)),
-                (None, _) => report.missing += 1,
-                (Some(there), Some(known)) if there == known => {
-                    self.acknowledged.objects.insert(key, value);
-                }
-                (Some(_), _) => {
-                    report.different += 1;
-                    self.acknowledged.objects.insert(key, there);
-                }
+            // Nobody owns the system, so it is not listed.
+            if key == Key::System || there.is_some() && there == value {
+                self.acknowledged.objects.insert(key, value);
+                continue;
+            }
+            let uncertain = || "something else".to_owned();
+            let wanted = Some(value.as_ref().map_or_else(uncertain, divergence::words));
+            divergence::found(&mut report, &key, there.as_ref().map(divergence::words), wanted);
+            if let Some(there) = there {
+                self.acknowledged.objects.insert(key, Some(there));
             }
         }
-        report.surplus = found.len() as u64;
-        self.acknowledged.objects.extend(found.into_iter().map(|(key, value)| (key, Some(value))));
+        for (key, there) in found {
+            divergence::found(&mut report, &key, Some(divergence::words(&there)), None::<&str>);
+            self.acknowledged.objects.insert(key, Some(there));
+        }
         report
     }
 

@@ -1,7 +1,7 @@
 //! `ze show fib`: who programs the tables, how far behind it is, and what the tables hold.
 
 use serde::Serialize;
-use ze_proto::v1::{AuditReport, FibState, OwnerState};
+use ze_proto::v1::{self, AuditReport, DivergenceKind, FibState, OwnerState};
 use ze_tui::units;
 
 use crate::error::Error;
@@ -51,16 +51,25 @@ struct Owner<'a> {
     programming_lag_us: u64,
     programming_lag_max_us: u64,
     backlog: u64,
-    audit: Option<Audit>,
+    audit: Option<Audit<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Audit {
+struct Audit<'a> {
     age_ms: u64,
     checked: u64,
     missing: u64,
     surplus: u64,
     different: u64,
+    /// The first so many of them.
+    divergences: Vec<Divergence<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Divergence<'a> {
+    path: &'a str,
+    kind: &'static str,
+    message: &'a str,
 }
 
 /// The page; after an audit with what it found.
@@ -182,7 +191,31 @@ fn audit_text(fib: &Fib<'_>, paint: Paint) -> String {
             verdict(audit.missing + audit.surplus + audit.different, audit.age_ms),
         ]);
     }
-    table.render(paint)
+    format!("{}{}", table.render(paint), divergences_text(fib, paint))
+}
+
+/// What was found, object by object; nothing if nothing was.
+fn divergences_text(fib: &Fib<'_>, paint: Paint) -> String {
+    let mut table = Table::new(&[left("OWNER"), left("FOUND"), left("OBJECT"), left("WHAT")]);
+    let mut untold = 0;
+    for owner in &fib.owners {
+        let Some(audit) = &owner.audit else { continue };
+        for divergence in &audit.divergences {
+            table.row([
+                owner.name.into(),
+                Cell::styled(divergence.kind, Style::Warning),
+                divergence.path.into(),
+                divergence.message.into(),
+            ]);
+        }
+        untold +=
+            (audit.missing + audit.surplus + audit.different).saturating_sub(audit.divergences.len() as u64);
+    }
+    if table.len() == 0 {
+        return String::new();
+    }
+    let more = if untold == 0 { String::new() } else { format!("and {} more\n", units::count(untold)) };
+    format!("\n{}{more}", table.render(paint))
 }
 
 fn verdict(found: u64, age_ms: u64) -> Cell {
@@ -223,13 +256,6 @@ fn vrf(vrf: &ze_proto::v1::VrfState) -> Vrf<'_> {
 }
 
 fn owner(owner: &OwnerState) -> Owner<'_> {
-    let audit = |report: &AuditReport| Audit {
-        age_ms: owner.audit_age_ms,
-        checked: report.checked,
-        missing: report.missing,
-        surplus: report.surplus,
-        different: report.different,
-    };
     Owner {
         name: &owner.name,
         connected: owner.connected,
@@ -244,6 +270,27 @@ fn owner(owner: &OwnerState) -> Owner<'_> {
         programming_lag_us: owner.lag_us,
         programming_lag_max_us: owner.lag_max_us,
         backlog: owner.backlog,
-        audit: owner.audit.as_ref().map(audit),
+        audit: owner.audit.as_ref().map(|report| audit(owner.audit_age_ms, report)),
     }
+}
+
+fn audit(age_ms: u64, report: &AuditReport) -> Audit<'_> {
+    Audit {
+        age_ms,
+        checked: report.checked,
+        missing: report.missing,
+        surplus: report.surplus,
+        different: report.different,
+        divergences: report.divergences.iter().map(divergence).collect(),
+    }
+}
+
+fn divergence(divergence: &v1::Divergence) -> Divergence<'_> {
+    let kind = match divergence.kind() {
+        DivergenceKind::Unspecified => "unknown",
+        DivergenceKind::Missing => "missing",
+        DivergenceKind::Surplus => "surplus",
+        DivergenceKind::Different => "different",
+    };
+    Divergence { path: &divergence.path, kind, message: &divergence.message }
 }

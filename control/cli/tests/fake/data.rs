@@ -333,7 +333,26 @@ pub fn routes() -> Vec<RouteEntry> {
 }
 
 pub fn fib(audited: bool) -> FibState {
-    let audit = AuditReport { checked: 1_012_400, missing: 1, surplus: 0, different: 2 };
+    let found = |kind: DivergenceKind, path: &str, message: &str| Divergence {
+        path: path.into(),
+        kind: kind.into(),
+        message: message.into(),
+    };
+    let route = "/vrf[name='default']/route[prefix='2001:db8:77::/48']";
+    let audit = AuditReport {
+        checked: 1_012_400,
+        missing: 1,
+        surplus: 0,
+        different: 2,
+        divergences: vec![
+            found(DivergenceKind::Missing, route, "nothing was there, a route to nexthop 7 is wanted"),
+            found(
+                DivergenceKind::Different,
+                "/nexthop[key='7']",
+                "gateway 192.0.2.9 was there, gateway 192.0.2.1 is wanted",
+            ),
+        ],
+    };
     let feed = OwnerState {
         name: "table".into(),
         connected: true,

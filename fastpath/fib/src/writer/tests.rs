@@ -450,7 +450,8 @@ fn a_walk_over_routes_sees_what_is_there_when_it_comes_by() {
     let own = |prefix: &str, active| (prefix.to_owned(), OWNER, active);
     let connected = ("10.1.0.0/16".to_owned(), RouteSource::Connected, true);
     let rest = [own("20.0.0.0/8", true), own("2001:db8::/32", true)];
-    let wanted = [vec![own("10.0.0.0/8", true), connected, own("10.1.0.0/16", false)], rest.to_vec()].concat();
+    let wanted =
+        [vec![own("10.0.0.0/8", true), connected, own("10.1.0.0/16", false)], rest.to_vec()].concat();
     assert_eq!(seen, wanted);
     // The prefix where the walk stopped goes, one before it and one after it come.
     bench.fib.remove_route(vrf, net("10.1.0.0/16"), OWNER);

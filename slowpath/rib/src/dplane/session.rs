@@ -14,6 +14,7 @@ use super::{
     ACKNOWLEDGE_TIME_MAX, AUDIT_EVERY, Absence, BATCH_STEPS_MAX, News, Options, ROUND_STEPS_MAX,
     SessionError, WINDOW_BATCHES, connect_reason,
 };
+use crate::divergence;
 use crate::plan::Step;
 use crate::reconcile::{Outcome, Reconciler};
 use crate::state::State;
@@ -187,13 +188,9 @@ impl Session<'_> {
         let (operations, _) = listed.map_err(|status| ended(&status))?;
         let report = self.reconciler.audit(operations.iter().flat_map(crate::wire_read::objects).collect());
         while self.round().await? == Round::Busy {}
+        divergence::log(self.owner, &report);
         self.stream.send(Body::AuditReport(report)).await?;
         self.stream.reply().await?;
-        let v1::AuditReport { checked, missing, surplus, different } = report;
-        match missing + surplus + different {
-            0 => tracing::debug!(checked, "audit: nothing differs"),
-            _ => tracing::warn!(checked, missing, surplus, different, "audit: healed"),
-        }
         Ok(())
     }
 

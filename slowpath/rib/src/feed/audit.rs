@@ -7,6 +7,7 @@ use ze_proto::packed;
 use ze_proto::v1::{self, dataplane_client::DataplaneClient, operation::Operation as Op};
 
 use super::{Feed, monotonic_ns};
+use crate::divergence;
 
 /// Compares nexthops whole and routes by digest; of buckets that differ, route by route.
 pub(super) async fn audit(
@@ -39,10 +40,7 @@ pub(super) async fn audit(
             v1::ListOwnedRequest { owner: owner.to_owned(), buckets: buckets.clone(), ..Default::default() };
         let (operations, _) = list(client, request).await?;
         let found = operations.iter().flat_map(routes);
-        let of_routes = feed.table().compare(&buckets, found, monotonic_ns());
-        report.missing += of_routes.missing;
-        report.surplus += of_routes.surplus;
-        report.different += of_routes.different;
+        divergence::add(&mut report, feed.table().compare(&buckets, found, monotonic_ns()));
     }
     feed.table().audited(&report);
     Ok(report)

@@ -12,6 +12,7 @@ use ze_proto::v1::{self, dataplane_client::DataplaneClient, program_request::Bod
 
 use super::table::Batch;
 use super::{BATCH_ROUTES_MAX, Feed, Options, WINDOW_BATCHES, audit, monotonic_ns};
+use crate::divergence;
 use crate::dplane::ACKNOWLEDGE_TIME_MAX;
 
 /// Refusals told one by one; a table that is full refuses by the thousand.
@@ -175,13 +176,9 @@ impl Session<'_> {
         self.bring().await?;
         let report = limited(audit::audit(&options.owner, client, self.feed)).await??;
         self.bring().await?;
+        divergence::log(&options.owner, &report);
         self.send(Body::AuditReport(report), 0).await?;
         self.reply().await?;
-        let v1::AuditReport { checked, missing, surplus, different } = report;
-        match missing + surplus + different {
-            0 => tracing::debug!(owner = options.owner, checked, "audit: nothing differs"),
-            _ => tracing::warn!(owner = options.owner, checked, missing, surplus, different, "audit: healed"),
-        }
         Ok(())
     }
 }

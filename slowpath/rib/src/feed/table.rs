@@ -1,5 +1,7 @@
 //! The table of a feed: for each prefix where it shall lead, and where the fast path is known to lead it.
 
+mod compare;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -368,87 +370,9 @@ impl Table {
         self.refused.insert(at, again(known, now));
     }
 
-    // ---- audit ---------------------------------------------------------------------------------------------
-
     /// Is everything sent and acknowledged, so that the two sides can be compared?
     pub fn is_settled(&self) -> bool {
         self.queue.is_empty() && self.in_flight == 0
-    }
-
-    /// Digests of what the fast path is known to have, by VRF.
-    pub fn digests(&self) -> BTreeMap<Arc<str>, ze_proto::digest::Digest> {
-        let mut out: BTreeMap<Arc<str>, ze_proto::digest::Digest> = BTreeMap::new();
-        for slot in self.slots.iter().filter(|slot| slot.known != 0) {
-            let vrf = Arc::clone(&self.vrfs[usize::from(slot.vrf)]);
-            out.entry(vrf).or_default().add(&slot.prefix, self.targets[slot.known as usize - 1]);
-        }
-        out
-    }
-
-    /// What the fast path has in some buckets. What differs from what is known is queued to be put right.
-    pub fn compare(
-        &mut self,
-        buckets: &[u32],
-        found: impl IntoIterator<Item = (String, IpNet, TargetKey)>,
-        now_ns: u64,
-    ) -> v1::AuditReport {
-        let mut report = v1::AuditReport::default();
-        let mut there: HashMap<(u16, IpNet), TargetKey> = HashMap::new();
-        for (vrf, prefix, target) in found {
-            there.insert((self.vrf(&vrf), prefix), target);
-        }
-        let concerned: Vec<_> = (0..self.slots.len() as u32)
-            .filter(|at| self.slots[*at as usize].known != 0)
-            .filter(|at| {
-                buckets.contains(&(ze_proto::digest::bucket(&self.slots[*at as usize].prefix) as u32))
-            })
-            .collect();
-        for at in concerned {
-            let slot = self.slots[at as usize];
-            let found = there.remove(&(slot.vrf, slot.prefix)).map_or(0, |target| self.number(target));
-            if found == slot.known {
-                continue;
-            }
-            *(if found == 0 { &mut report.missing } else { &mut report.different }) += 1;
-            self.learn(at, found, now_ns);
-        }
-        for ((vrf, prefix), target) in there {
-            report.surplus += 1;
-            let at = match self.index.get(&(vrf, prefix)) {
-                Some(at) => *at,
-                None => self.add_slot(vrf, prefix),
-            };
-            let found = self.number(target);
-            self.learn(at, found, now_ns);
-        }
-        report
-    }
-
-    fn learn(&mut self, at: u32, found: Number, now_ns: u64) {
-        let old = std::mem::replace(&mut self.slots[at as usize].known, found);
-        self.slots[at as usize].sent = found;
-        self.add_use(found);
-        self.drop_use(old);
-        self.enqueue(at, now_ns);
-    }
-
-    /// The nexthops that the fast path has. What differs from what is known is put right.
-    pub fn compare_nexthops(&mut self, found: BTreeMap<u64, v1::Nexthop>) -> v1::AuditReport {
-        let known = &self.known_nexthops;
-        let report = v1::AuditReport {
-            checked: known.len() as u64,
-            missing: known.keys().filter(|key| !found.contains_key(key)).count() as u64,
-            surplus: found.keys().filter(|key| !known.contains_key(key)).count() as u64,
-            different: found.iter().filter(|(key, n)| known.get(key).is_some_and(|k| k != *n)).count() as u64,
-        };
-        self.known_nexthops = found;
-        report
-    }
-
-    /// An audit has ended.
-    pub fn audited(&mut self, report: &v1::AuditReport) {
-        self.progress.audits += 1;
-        self.progress.healed += report.missing + report.surplus + report.different;
     }
 
     // ---- slots, targets ------------------------------------------------------------------------------------

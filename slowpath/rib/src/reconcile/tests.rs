@@ -214,7 +214,20 @@ fn what_an_audit_finds_is_put_right_by_the_next_plan() {
     // One is gone, one leads elsewhere, and one is there that nobody wants.
     let report = reconciler.audit(BTreeMap::from([route(2, 7), route(3, 1), route(9, 1)]));
     assert_eq!((report.missing, report.surplus, report.different), (1, 1, 1));
+    let told =
+        report.divergences.iter().map(|d| format!("{} {}: {}", d.kind().as_str_name(), d.path, d.message));
     let (one, two, nine) = (route(1, 1), route(2, 1), route(9, 1));
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            format!("DIVERGENCE_KIND_MISSING {}: nothing was there, a route to nexthop 1 is wanted", one.0),
+            format!(
+                "DIVERGENCE_KIND_DIFFERENT {}: a route to nexthop 7 was there, a route to nexthop 1 is wanted",
+                two.0
+            ),
+            format!("DIVERGENCE_KIND_SURPLUS {}: a route to nexthop 1 was there, nothing is wanted", nine.0),
+        ]
+    );
     let steps = reconciler.plan(&desired, 10, now);
     assert_eq!(steps, [Step::Delete(nine.0), Step::Put(one.0, one.1), Step::Put(two.0, two.1)]);
     answer(&mut reconciler, steps, &[], now);
