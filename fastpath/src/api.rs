@@ -1,13 +1,15 @@
 //! The API's server: every call becomes a job of the control thread.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use futures::{Stream, StreamExt, TryStreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::{BroadcastStream, ReceiverStream};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use ze_acl::Filter;
 use ze_nodes::Flow;
 use ze_proto::v1::dataplane_server::Dataplane;
@@ -61,7 +63,7 @@ impl Dataplane for Api {
         request: Request<Streaming<v1::ProgramRequest>>,
     ) -> Result<Response<Self::ProgramStream>, Status> {
         let (replies, stream) = mpsc::channel(REPLIES_MAX);
-        let session = Session { control: self.control.clone(), owner: None, next: 1 };
+        let session = Session { control: self.control.clone(), owner: None, superseded: None, next: 1 };
         tokio::spawn(session.run_to_end(request.into_inner(), replies));
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
@@ -339,6 +341,8 @@ async fn follow(
 struct Session {
     control: Handle,
     owner: Option<(OwnerId, u64)>,
+    /// Closed when another stream of the owner has begun.
+    superseded: Option<oneshot::Receiver<Infallible>>,
     next: u64,
 }
 
@@ -361,8 +365,15 @@ impl Session {
         replies: mpsc::Sender<Result<v1::ProgramReply, Status>>,
     ) {
         loop {
-            let reply = match requests.message().await {
+            let superseded = OptionFuture::from(self.superseded.as_mut());
+            let request = tokio::select! {
+                request = requests.message() => request,
+                // At once, so that a client that has nothing to send learns it too, and puts right what the other did.
+                Some(_) = superseded => Err(self::superseded()),
+            };
+            let reply = match request {
                 Ok(Some(request)) => self.answer(request).await,
+                Err(status) if status.code() == Code::Aborted => Err(status),
                 // The client has ended the stream, in good order or by dying: what it put stays.
                 Ok(None) | Err(_) => return,
             };
@@ -402,7 +413,9 @@ impl Session {
 
     async fn hello(&mut self, batch: u64, hello: v1::Hello) -> Result<v1::ProgramReply, Status> {
         let (begun, instance) = self.control.ask(move |c| (c.begin_stream(&hello), c.instance())).await?;
-        self.owner = Some(begun.map_err(|refused| Status::invalid_argument(refused.to_string()))?);
+        let begun = begun.map_err(|refused| Status::invalid_argument(refused.to_string()))?;
+        self.owner = Some((begun.owner, begun.stream));
+        self.superseded = Some(begun.superseded);
         Ok(v1::ProgramReply { batch, applied: 1, instance, ..v1::ProgramReply::default() })
     }
 

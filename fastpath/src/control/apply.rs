@@ -1,7 +1,9 @@
 //! One operation of a client: checked against all objects, then made, in the tables and in the books.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 
+use tokio::sync::oneshot;
 use ze_fib::Target;
 use ze_fib::writer::{Error as FibError, NexthopSpec};
 use ze_proto::v1::{self, Reason, operation::Operation};
@@ -13,18 +15,30 @@ use super::{Batch, Control, Stopping};
 /// Refusals of one operation, with the position of the route concerned.
 pub(super) type Refusals = Vec<(u32, Refused)>;
 
+/// A stream that has begun.
+pub struct Begun {
+    /// Whose it is.
+    pub owner: OwnerId,
+    /// Its number.
+    pub stream: u64,
+    /// Closed when another stream of the owner has begun.
+    pub superseded: oneshot::Receiver<Infallible>,
+}
+
 impl Control {
-    /// Begins a stream of an owner; an older stream of the same owner is void from now on.
+    /// Begins a stream of an owner; an older stream of the same owner is void from now on, which its own receiver is
+    /// told by this.
     ///
     /// # Errors
     /// When the Hello is refused.
-    pub fn begin_stream(&mut self, hello: &v1::Hello) -> Result<(OwnerId, u64), Refused> {
+    pub fn begin_stream(&mut self, hello: &v1::Hello) -> Result<Begun, Refused> {
         let id = self.objects.hello_with(hello)?;
         self.prefer(id, parse::preference(hello.preference)?)?;
         self.streams_begun += 1;
-        self.streams.insert(id, self.streams_begun);
+        let (until, superseded) = oneshot::channel();
+        self.streams.insert(id, (self.streams_begun, until));
         self.connected.insert(id);
-        Ok((id, self.streams_begun))
+        Ok(Begun { owner: id, stream: self.streams_begun, superseded })
     }
 
     /// A stream has ended. What it put stays.
@@ -36,7 +50,7 @@ impl Control {
 
     /// Is this the owner's newest stream?
     pub fn stream_is_current(&self, owner: OwnerId, stream: u64) -> bool {
-        self.streams.get(&owner) == Some(&stream)
+        self.streams.get(&owner).is_some_and(|(current, _)| *current == stream)
     }
 
     /// Applies operations in order. Returns how many were applied, and the refusals.

@@ -35,6 +35,7 @@ mod walk;
 mod tests;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -46,7 +47,7 @@ use ze_proto::v1;
 use ze_punt::neighbor::Engine;
 use ze_worker::WorkerHandle;
 
-pub use apply::verify;
+pub use apply::{Begun, verify};
 pub use audit::OwnedListing;
 pub use links::{Link, LinkEvent};
 use objects::{DEFAULT_VRF, Objects, OwnerId, TargetKey};
@@ -144,8 +145,9 @@ pub struct Control {
     trace: trace::Desk,
     jobs: mpsc::UnboundedSender<Job>,
     events: broadcast::Sender<v1::Event>,
-    /// The stream that programs for each owner, by number, so that a new one ends the old one.
-    streams: HashMap<OwnerId, u64>,
+    /// The stream that programs for each owner, by number; a new one takes its place, and what was told to the old one
+    /// by being kept here is no more.
+    streams: HashMap<OwnerId, (u64, oneshot::Sender<Infallible>)>,
     streams_begun: u64,
     /// Owners whose stream has not ended.
     connected: std::collections::BTreeSet<OwnerId>,
