@@ -9,7 +9,7 @@ use futures::future::OptionFuture;
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::{BroadcastStream, ReceiverStream};
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 use ze_acl::Filter;
 use ze_nodes::Flow;
 use ze_proto::v1::dataplane_server::Dataplane;
@@ -369,11 +369,13 @@ impl Session {
             let request = tokio::select! {
                 request = requests.message() => request,
                 // At once, so that a client that has nothing to send learns it too, and puts right what the other did.
-                Some(_) = superseded => Err(self::superseded()),
+                Some(_) = superseded => {
+                    let _ = replies.send(Err(self::superseded())).await;
+                    return;
+                }
             };
             let reply = match request {
                 Ok(Some(request)) => self.answer(request).await,
-                Err(status) if status.code() == Code::Aborted => Err(status),
                 // The client has ended the stream, in good order or by dying: what it put stays.
                 Ok(None) | Err(_) => return,
             };
