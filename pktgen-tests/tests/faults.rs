@@ -1,5 +1,13 @@
 //! What may go wrong, done on purpose: each test fails when the behaviour it asks for is taken out.
 
+#[path = "faults/api.rs"]
+mod api;
+#[path = "faults/audit.rs"]
+mod audit;
+#[path = "faults/bad_input.rs"]
+mod bad_input;
+#[path = "faults/between.rs"]
+mod between;
 #[path = "faults/failover.rs"]
 mod failover;
 #[path = "faults/machine.rs"]

@@ -29,10 +29,24 @@ impl Slowpath {
         fastpath: &Fastpath,
         text: &str,
     ) -> Result<Self, DaemonError> {
+        Self::start_by(lab, namespace, binaries, (fastpath, &fastpath.socket()), text)
+    }
+
+    /// The same, with another socket in place of the forwarding daemon's own.
+    ///
+    /// # Errors
+    /// As for [`Slowpath::start`].
+    pub fn start_by(
+        lab: &Lab,
+        namespace: &Namespace,
+        binaries: &Binaries,
+        (fastpath, socket): (&Fastpath, &Path),
+        text: &str,
+    ) -> Result<Self, DaemonError> {
         let config = lab.directory().join("ze.conf");
         write(&config, text)?;
         let mut command = Command::new(binaries.find("ze-slowpath")?);
-        command.arg("--config").arg(&config).arg("--fastpath").arg(fastpath.socket());
+        command.arg("--config").arg(&config).arg("--fastpath").arg(socket);
         command.arg("--run-dir").arg(fastpath.run_dir());
         Ok(Self { process: namespace.spawn("ze-slowpath", command)?, config })
     }
