@@ -30,16 +30,25 @@ fn routes_are_programmed_while_a_large_listing_is_read_slowly() -> Result<()> {
     let mut stream = api.open(hello("client"))??;
     let prefix = |n: u32| IpNet::new(std::net::Ipv4Addr::from(0x1400_0000 + (n << 8)).into(), 24);
     let all = (0..ROUTES).map(prefix).collect::<Result<Vec<_>, _>>()?;
-    let many = packed::put("", all.iter().map(|prefix| (*prefix, TargetKey::Nexthop(1))));
-    let reply = api.send(&mut stream, 2, vec![blackhole(1), op(Op::PutPackedRoutes(many))])??;
-    ensure!(reply.refusals.is_empty(), "{:?}", reply.refusals.first());
+    let batch = |part: &[IpNet]| {
+        let routes = packed::put("", part.iter().map(|prefix| (*prefix, TargetKey::Nexthop(1))));
+        vec![blackhole(1), op(Op::PutPackedRoutes(routes))]
+    };
+    // As large as those of ze-slowpath.
+    let mut last = 1;
+    for (number, part) in (2..).zip(all.chunks(4096)) {
+        let reply = api.send(&mut stream, number, batch(part))??;
+        ensure!(reply.refusals.is_empty(), "{:?}", reply.refusals.first());
+        last = number;
+    }
     let before = api.counter("walk_slices")?;
     let mut dataplane = api.dataplane.clone();
     let mut listing = api.wait(dataplane.list_routes(v1::ListRoutesRequest::default()))??.into_inner();
     let first = api.wait(listing.message())??.context("no routes")?;
     ensure!(first.prefix == [20, 0, 0, 0], "{first:?}");
     // Nobody reads on. The last prefix of all is programmed meanwhile, and one at the front that has been passed.
-    let reply = api.send(&mut stream, 3, vec![put(&[("223.255.255.0/24", 1), ("1.0.0.0/24", 1)])])??;
+    let reply =
+        api.send(&mut stream, last + 1, vec![put(&[("223.255.255.0/24", 1), ("1.0.0.0/24", 1)])])??;
     ensure!(reply.refusals.is_empty(), "{:?}", reply.refusals);
     let slices = api.counter("walk_slices")? - before;
     let needed = u64::from(ROUTES) / ENTRIES_A_SLICE;

@@ -2,6 +2,7 @@
 
 pub(crate) mod tables;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -35,6 +36,9 @@ pub(crate) struct State {
     pub(crate) verify_refuses: Vec<Name>,
     /// Operations that have been received and not yet looked at, because the fake stalls.
     pub(crate) waiting: usize,
+    /// The stream of each owner that counts: what comes late on another one is void.
+    streams: HashMap<String, u64>,
+    streams_begun: u64,
 }
 
 impl State {
@@ -125,7 +129,7 @@ async fn program(
     replies: mpsc::Sender<Result<v1::ProgramReply, Status>>,
 ) {
     let mut stalled = shared.stalled.subscribe();
-    let mut owner = String::new();
+    let mut whose = (String::new(), 0);
     let mut next = 1;
     while let Ok(Some(request)) = requests.message().await {
         let count = match &request.body {
@@ -141,7 +145,7 @@ async fn program(
         let reply = {
             let mut state = shared.state.lock().unwrap();
             state.waiting -= count;
-            take(&mut state, &mut owner, next, request)
+            take(&mut state, &mut whose, next, request)
         };
         next += 1;
         let failed = reply.is_err();
@@ -153,17 +157,23 @@ async fn program(
 
 fn take(
     state: &mut State,
-    owner: &mut String,
+    (owner, stream): &mut (String, u64),
     next: u64,
     request: v1::ProgramRequest,
 ) -> Result<v1::ProgramReply, Status> {
     if request.batch != next || (next == 1) != matches!(request.body, Some(Body::Hello(_))) {
         return Err(Status::invalid_argument(format!("batch {} where {next} was due", request.batch)));
     }
+    if next > 1 && state.streams.get(owner) != Some(stream) {
+        return Err(Status::aborted("another stream of the same owner has begun; this one is void"));
+    }
     let mut reply = v1::ProgramReply { batch: next, instance: state.instance, ..Default::default() };
     match request.body {
         Some(Body::Hello(hello)) => {
             owner.clone_from(&hello.owner);
+            state.streams_begun += 1;
+            *stream = state.streams_begun;
+            state.streams.insert(hello.owner.clone(), *stream);
             if hello.snapshot {
                 state.tables.mark_stale(&hello.owner);
             }
