@@ -211,7 +211,7 @@ fn divergences_text(fib: &Fib<'_>, paint: Paint) -> String {
         untold +=
             (audit.missing + audit.surplus + audit.different).saturating_sub(audit.divergences.len() as u64);
     }
-    if table.len() == 0 {
+    if table.is_empty() {
         return String::new();
     }
     let more = if untold == 0 { String::new() } else { format!("and {} more\n", units::count(untold)) };
