@@ -454,7 +454,9 @@ fn while_the_fast_path_stalls_memory_is_bounded_and_afterwards_the_newest_counts
     };
     // The largest of the first, whatever of a reload was not given back yet when it was looked at.
     let before = (0..3).map(reload).max().unwrap_or_default();
-    (3..ROUNDS).for_each(|round| drop(reload(round)));
+    for round in 3..ROUNDS {
+        reload(round);
+    }
     let waiting = fake.state().waiting;
     assert!(waiting <= 4 * 4096, "{waiting} operations are unacknowledged");
     // One more state of this size is 10 MiB, so those of all reloads would be far above it, and stay there.
