@@ -83,7 +83,10 @@ pub(crate) fn words(value: &Value) -> String {
             }
             words
         }
-        Value::Nexthop(nexthop) => nexthop_words(nexthop),
+        Value::Nexthop(nexthop, None) => nexthop_words(nexthop),
+        Value::Nexthop(nexthop, Some(backup)) => {
+            format!("{}, backup nexthop {backup}", nexthop_words(nexthop))
+        }
         Value::Group(members, hash) => {
             let member = |(key, weight): &(u64, u8)| format!("nexthop {key} of weight {weight}");
             let mut words = members.iter().map(member).collect::<Vec<_>>().join(", ");
@@ -108,6 +111,7 @@ fn nexthop_words(nexthop: &Nexthop) -> String {
     match nexthop {
         Nexthop::Interface { gateway: Some(gateway), interface } => gateway_words(*gateway, interface),
         Nexthop::Interface { gateway: None, interface } => format!("interface {interface}"),
+        Nexthop::Vrf(vrf) => format!("VRF {vrf}"),
         Nexthop::Discard(discard) => format!("{discard:?}").to_lowercase(),
     }
 }
