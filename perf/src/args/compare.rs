@@ -87,7 +87,7 @@ pub struct CompareArgs {
     #[arg(long, value_enum, default_value_t = Placement::Confined)]
     placement: Placement,
     /// How long a device waits after it has received for more, microseconds; 0 is as veth does by itself
-    #[arg(long, value_name = "US", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    #[arg(long, value_name = "US", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
     moderation: u32,
     /// No real-time priority: on a quiet machine of more cores it is not needed
     #[arg(long)]
