@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use ze_proto::v1::{LinkState, nexthop::Kind, route::Target};
 
 /// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn wait<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
