@@ -132,7 +132,7 @@ fn a_router_that_can_not_be_is_told_as_well() {
         ),
         (
             "ports: {}\ninterfaces: {}\nroutes: [{prefix: 10.0.0.0/8, via: moon}]",
-            "'moon' is neither an address nor one of",
+            "'moon' is neither an address, 'vrf NAME', nor one of",
         ),
         (
             "ports: {}\ninterfaces: {}\nneighbors: [{interface: a, address: 10.0.0.1, mac: 02:00:00:00:00:01}]",
