@@ -33,15 +33,20 @@ fn compile() {
 }
 
 fn note_revision() {
-    // The log of HEAD grows with every commit and checkout.
-    for file in ["../.git/HEAD", "../.git/logs/HEAD"] {
-        if Path::new(file).exists() {
-            println!("cargo::rerun-if-changed={file}");
+    // The log of HEAD grows with every commit and checkout. Where it is, git knows: a worktree has its own.
+    for file in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", file]).filter(|path| Path::new(path).exists()) {
+            println!("cargo::rerun-if-changed={path}");
         }
     }
-    let Ok(output) = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output() else { return };
-    let revision = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if output.status.success() && !revision.is_empty() {
+    if let Some(revision) = git(&["rev-parse", "--short=12", "HEAD"]) {
         println!("cargo::rustc-env=ZE_PERF_REVISION={revision}");
     }
+}
+
+/// What git answers; none if it is not there or fails.
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.success() && !answer.is_empty()).then_some(answer)
 }

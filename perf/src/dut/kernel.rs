@@ -25,10 +25,7 @@ impl Dut for Kernel {
     }
 
     fn notes(&self) -> Vec<String> {
-        vec![
-            "ip_forward; soft interrupts steered to its core by RPS; no filter, no connection tracking"
-                .to_owned(),
-        ]
+        vec!["ip_forward; soft interrupts confined to its core; no filter, no connection tracking".to_owned()]
     }
 
     fn stop(&mut self) -> Result<()> {

@@ -7,13 +7,17 @@ use crate::compare::{Forwarder, Report};
 const METHOD: [&str; 5] = [
     "Every forwarder in turn stands between the same two cables (veth) in a network namespace of its own, and is taken \
      away again; then the next round begins: A B C A B C. What changes with time changes all of them.",
-    "The generator (AF_XDP) has one core. The forwarder has the other: its threads, and the soft interrupts that \
-     receive what comes by its devices. The sink is an XDP program that counts, on the generator's core.",
+    "The generator has one core. The forwarder has the other: its threads, and the soft interrupts that receive what comes \
+     by its devices. Generator live-frames is a program in the kernel that makes each packet in a page, as a card's driver \
+     hands it up; af-xdp sends by a socket, where the generator's core makes a socket buffer of each. Sink count is an XDP \
+     program that counts, on the generator's core; drop is one in traffic control.",
     "Throughput is the highest rate of which no more than the allowed share gets lost, found by halving an interval; \
      overload is what arrives when as much is offered as the generator can. Before that a trickle must arrive whole, so \
      that nothing broken is measured.",
     "The control has no forwarder, only a cable: what it gives is the most that generator and sink can. A forwarder \
-     close to it may have been held up by them.",
+     close to it may have been held up by them. With live-frames the control's are pages all the way; a forwarder that \
+     sends socket buffers is more work for the sink, which may hold it up earlier: then the generator, on the same core, \
+     offers less than it is asked for, which is told.",
     "What this does not show: a NIC. Copying into and out of AF_XDP sockets, which a NIC's zero copy spares, is most of \
      the cost on veth. The forwarders do not do the same: testpmd looks nothing up, l3fwd and the XDP program check no \
      checksum; the kernel and Ze are routers.",
