@@ -33,7 +33,7 @@ pub use clock::now_ns;
 pub use counter::Counter;
 pub use generator::{Generator, Transmission};
 pub use layers::Layer;
-pub use live::{LIVE_RATE_MIN_PPS, LiveGenerator, Sent};
+pub use live::{LiveGenerator, Sent};
 pub use pace::{Pace, Rate, Stop};
 pub use packets::{FLOWS_MAX, PacketSpec, Packets, Transport};
 pub use replay::{Capture, ReplayRate, Replayed, replay};

@@ -29,7 +29,7 @@ const BATCH_MAX: u32 = 128;
 /// How long a batch may take.
 const BATCH: Duration = Duration::from_micros(100);
 /// Below this rate it would wait too long.
-pub const LIVE_RATE_MIN_PPS: f64 = 100.0;
+const RATE_MIN_PPS: f64 = 100.0;
 /// A turn of the program; between two there is a pause of 10 to 20 ms, in which the kernel takes its pages back, and a
 /// look at interrupts.
 const TURN: Duration = Duration::from_secs(2);
@@ -136,12 +136,12 @@ impl Plan {
     fn new(rate: Rate, stop: Stop) -> Result<Self, TrafficError> {
         let (interval_ps, batch) = match rate {
             Rate::Max => (0, BATCH_MAX),
-            Rate::PacketsPerSecond(pps) if pps >= LIVE_RATE_MIN_PPS => {
+            Rate::PacketsPerSecond(pps) if pps >= RATE_MIN_PPS => {
                 ((1e12 / pps) as u64, ((pps * BATCH.as_secs_f64()) as u32).clamp(1, BATCH_MAX))
             }
             Rate::PacketsPerSecond(pps) => {
                 return Err(TrafficError::Spec(format!(
-                    "{pps} packets a second are fewer than the {LIVE_RATE_MIN_PPS} that live frames can be paced at"
+                    "{pps} packets a second are fewer than the {RATE_MIN_PPS} that live frames can be paced at"
                 )));
             }
         };

@@ -147,6 +147,18 @@ fn a_mixed_batch_leaves_in_the_order_of_each_port() {
 }
 
 #[test]
+fn each_ipv6_packet_of_a_batch_is_looked_up_in_its_own_vrf() {
+    let mut rig = Rig::default();
+    let packet = to6("2001:db8:a::1").bytes();
+    let ours = crate::harness::In::Network(1, frame(0x86dd, &packet));
+    // This interface's VRF does not exist.
+    let other = crate::harness::In::Network(3, ethernet(mac(5), host_mac(1), &[], 0x86dd, &packet));
+    let sent = rig.run(&[ours, other]);
+    assert_eq!(sent, [(2, via2(0x86dd, &next_hop6(&packet)))]);
+    assert_eq!(rig.drops(DropReason::NoVrf), 1);
+}
+
+#[test]
 fn too_big_and_not_forbidden_is_fragmented_in_order() {
     let mut rig = Rig::default();
     let payload: Vec<u8> = (0..1400u32).map(|i| (i * 7) as u8).collect();
