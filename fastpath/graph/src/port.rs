@@ -35,6 +35,12 @@ pub trait Port: Send {
     /// What to poll for input when idle; none when there is nothing to wait for.
     fn poll_fd(&self) -> Option<BorrowedFd<'_>>;
 
+    /// Does something wait that no descriptor tells of: frames that the device has not taken for transmission yet, or a
+    /// receive side that is short of frames? Then a worker may not sleep for long.
+    fn is_waiting(&mut self) -> bool {
+        false
+    }
+
     /// Frames that are in the port's hands: fill, receive, transmit and completion.
     fn held(&self) -> usize;
 

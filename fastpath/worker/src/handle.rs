@@ -1,6 +1,6 @@
 //! The control thread's side of a worker: starting it, commands, replies.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -11,6 +11,7 @@ use ze_fib::{PortKind, Tables};
 use ze_graph::{Arena, Frame, FramePool, Message, Port, TraceRequest, WorkerCounters};
 use ze_packet::{PortId, WorkerId};
 
+use crate::bell::Bell;
 use crate::outlets::{Handoff, Neighbor, TX_QUEUE_MAX};
 use crate::run::Run;
 use crate::{IdleMode, outlets::Outlets};
@@ -129,7 +130,7 @@ pub struct WorkerHandle {
     pub replies: Consumer<Reply>,
     commands: Producer<Command>,
     to_worker: Producer<Message>,
-    wake: Arc<OwnedFd>,
+    pub(crate) bell: Arc<Bell>,
     pinned: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -141,7 +142,7 @@ impl WorkerHandle {
     /// When the worker's ring is full; the command is dropped.
     pub fn send(&mut self, command: Command) -> Result<(), Failure> {
         let pushed = self.commands.push(command);
-        self.wake();
+        self.bell.ring();
         pushed.map_err(|_| Failure::Full(self.id))
     }
 
@@ -149,7 +150,7 @@ impl WorkerHandle {
     /// caller counts it.
     pub fn send_message(&mut self, message: Message) -> bool {
         let pushed = self.to_worker.push(message).is_ok();
-        self.wake();
+        self.bell.ring();
         pushed
     }
 
@@ -166,10 +167,6 @@ impl WorkerHandle {
     /// Waits for the thread's end. Call after [`Command::Stop`]. Returns false when it panicked.
     pub fn join(&mut self) -> bool {
         self.thread.take().is_none_or(|thread| thread.join().is_ok())
-    }
-
-    fn wake(&self) {
-        notify(self.wake.as_fd());
     }
 }
 
@@ -225,7 +222,8 @@ fn prepare(mut setup: Setup) -> Result<Prepared, StartError> {
     let counters: Vec<_> = (0..count)
         .map(|at| Arc::new(WorkerCounters::new(WorkerId(at as u8), nodes, setup.tables.limits())))
         .collect();
-    let mut neighbors = handoff_rings(count);
+    let bells = (0..count).map(|_| Ok(Arc::new(Bell::new()?))).collect::<std::io::Result<Vec<_>>>()?;
+    let mut neighbors = handoff_rings(&bells);
     let wake_control = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(os)?);
     let capacity = setup.frames.len();
     let share = capacity / count;
@@ -238,7 +236,6 @@ fn prepare(mut setup: Setup) -> Result<Prepared, StartError> {
         let (reply, replies) = RingBuffer::new(COMMANDS_MAX * 4);
         let (to_worker, messages_in) = RingBuffer::new(MESSAGES_MAX);
         let (messages_out, messages) = RingBuffer::new(MESSAGES_MAX);
-        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(os)?);
         let pool = FramePool::new(frames, capacity);
         let ports_max = setup.tables.limits().ports;
         let run = Run::new(crate::run::Parts {
@@ -255,7 +252,7 @@ fn prepare(mut setup: Setup) -> Result<Prepared, StartError> {
             commands: from_control,
             replies: reply,
             messages: messages_in,
-            wake: Arc::clone(&wake),
+            bell: Arc::clone(&bells[at]),
             wake_control: Arc::clone(&wake_control),
         });
         let handle = WorkerHandle {
@@ -266,7 +263,7 @@ fn prepare(mut setup: Setup) -> Result<Prepared, StartError> {
             replies,
             commands,
             to_worker,
-            wake,
+            bell: Arc::clone(&bells[at]),
             pinned: Arc::new(AtomicBool::new(false)),
             thread: None,
         };
@@ -299,14 +296,15 @@ fn check_cores(cores: &[usize]) -> Result<(), StartError> {
 }
 
 /// A ring in each direction between every two workers.
-fn handoff_rings(count: usize) -> Vec<Vec<Neighbor>> {
+fn handoff_rings(bells: &[Arc<Bell>]) -> Vec<Vec<Neighbor>> {
+    let count = bells.len();
     let mut all: Vec<Vec<Neighbor>> = (0..count).map(|_| Vec::new()).collect();
     for a in 0..count {
         for b in a + 1..count {
             let (to_b, from_a) = RingBuffer::<Handoff>::new(HANDOFF_MAX);
             let (to_a, from_b) = RingBuffer::<Handoff>::new(HANDOFF_MAX);
-            all[a].push(Neighbor { worker: WorkerId(b as u8), to: to_b, from: from_b });
-            all[b].push(Neighbor { worker: WorkerId(a as u8), to: to_a, from: from_a });
+            all[a].push(Neighbor::new(WorkerId(b as u8), Arc::clone(&bells[b]), to_b, from_b));
+            all[b].push(Neighbor::new(WorkerId(a as u8), Arc::clone(&bells[a]), to_a, from_a));
         }
     }
     all

@@ -28,9 +28,6 @@ impl IdleMode {
     pub const DEFAULT: Self = Self::Adaptive { spin: Duration::from_micros(50) };
 }
 
-/// The longest sleep; housekeeping happens at least this often.
-const SLEEP_MAX: Duration = Duration::from_millis(100);
-
 impl fmt::Display for IdleMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -108,7 +105,6 @@ pub(crate) fn sleep(ports: &[Box<dyn Port>], wake: BorrowedFd<'_>, limit: Durati
     }
     let mut polled: [PollFd<'_>; POLLED_MAX] =
         fds.map(|fd| fd.unwrap_or_else(|| PollFd::from_borrowed_fd(wake, PollFlags::empty())));
-    let limit = limit.min(SLEEP_MAX);
     let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(limit.subsec_nanos()) };
     if let Some(polled) = polled.get_mut(..count) {
         // An error (EINTR) only means that the next round comes early.

@@ -8,12 +8,13 @@
 //!  control                            │ worker │
 //!              wakes it by eventfd ──▶└────────┘ ──▶ wakes control by eventfd
 //!                                      ▲      │
-//!                                      └──────┘ handoff rings to and from every other worker
+//!                                      └──────┘ handoff rings to and from every other worker, which are woken
 //! ```
 //!
 //! After start-up the loop does not allocate, lock, log or free: what it is done with (a port, a trace) goes back
 //! to the control thread, which frees it.
 
+mod bell;
 mod handle;
 mod idle;
 mod outlets;

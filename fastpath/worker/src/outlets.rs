@@ -1,9 +1,13 @@
 //! The graph's last exits: transmit queues, the free pool, and the rings to other workers.
 
+use std::sync::Arc;
+
 use rtrb::{Consumer, Producer};
 use ze_fib::PortKind;
 use ze_graph::{Arena, Batch, Cx, DropReason, Frame, FramePool, Port, Sink, WorkerCounters};
 use ze_packet::{PortId, WorkerId};
+
+use crate::bell::Bell;
 
 /// Frames that may wait for room in one port's transmit ring. Beyond it they are dropped with a reason.
 pub const TX_QUEUE_MAX: usize = 512;
@@ -18,11 +22,24 @@ pub enum Handoff {
 }
 
 /// The rings between this worker and one other.
-#[derive(Debug)]
 pub(crate) struct Neighbor {
-    pub(crate) worker: WorkerId,
-    pub(crate) to: Producer<Handoff>,
-    pub(crate) from: Consumer<Handoff>,
+    worker: WorkerId,
+    bell: Arc<Bell>,
+    to: Producer<Handoff>,
+    from: Consumer<Handoff>,
+    /// Was it given something since its bell was looked at?
+    is_given: bool,
+}
+
+impl Neighbor {
+    pub(crate) const fn new(
+        worker: WorkerId,
+        bell: Arc<Bell>,
+        to: Producer<Handoff>,
+        from: Consumer<Handoff>,
+    ) -> Self {
+        Self { worker, bell, to, from, is_given: false }
+    }
 }
 
 /// How frames leave by one port.
@@ -38,7 +55,7 @@ pub(crate) struct Outlets {
     pub(crate) pool: FramePool,
     ways: Vec<Option<Way>>,
     waiting: usize,
-    pub(crate) neighbors: Vec<Neighbor>,
+    neighbors: Vec<Neighbor>,
 }
 
 impl Outlets {
@@ -77,6 +94,20 @@ impl Outlets {
             self.pool.give(frame);
         }
         Some(frames)
+    }
+
+    /// Has another worker handed something over that was not taken yet?
+    pub(crate) fn has_arrivals(&self) -> bool {
+        self.neighbors.iter().any(|neighbor| !neighbor.from.is_empty())
+    }
+
+    /// Wakes those that were handed something and sleep.
+    pub(crate) fn ring_neighbors(&mut self) {
+        for neighbor in &mut self.neighbors {
+            if std::mem::take(&mut neighbor.is_given) {
+                neighbor.bell.ring_if_heard();
+            }
+        }
     }
 
     /// Takes what another worker handed over. Returns how many frames came.
@@ -167,6 +198,7 @@ impl Outlets {
         let frame = match self.neighbors.iter_mut().find(|n| n.worker == worker) {
             Some(neighbor) => match neighbor.to.push(Handoff::Transmit(frame)) {
                 Ok(()) => {
+                    neighbor.is_given = true;
                     counters.law.handoff_out.add(1);
                     return;
                 }

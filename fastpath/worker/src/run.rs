@@ -10,6 +10,7 @@ use ze_graph::{Arena, BATCH_MAX, Cx, Message, Node, Port, Tracer, WorkerCounters
 use ze_packet::WorkerId;
 use ze_sync::Reader;
 
+use crate::bell::Bell;
 use crate::handle::{Command, Reply, notify};
 use crate::idle::{Idle, IdleMode, sleep};
 use crate::outlets::Outlets;
@@ -18,6 +19,10 @@ use crate::outlets::Outlets;
 const MESSAGES_A_ROUND: usize = 32;
 /// Rounds between two looks at levels and other workers' pools.
 const HOUSEKEEPING_ROUNDS: u64 = 64;
+/// The longest sleep; housekeeping happens at least this often.
+const SLEEP_MAX: Duration = Duration::from_millis(100);
+/// The longest sleep while a device has not taken what is to be sent, or lacks frames to receive into.
+const PAUSE: Duration = Duration::from_micros(50);
 /// Queue pairs that one worker polls at most.
 const PORTS_MAX: usize = 1024;
 /// Free frames that refilling leaves for packets generated here.
@@ -38,8 +43,17 @@ pub(crate) struct Parts {
     pub(crate) commands: Consumer<Command>,
     pub(crate) replies: Producer<Reply>,
     pub(crate) messages: Consumer<Message>,
-    pub(crate) wake: Arc<OwnedFd>,
+    pub(crate) bell: Arc<Bell>,
     pub(crate) wake_control: Arc<OwnedFd>,
+}
+
+/// What a round moved.
+struct Moved {
+    /// Packets received, generated, taken over or sent. As long as there are any a worker does not sleep.
+    packets: usize,
+    /// Frames that came back after transmission. Nobody waits for them, and they trickle in one by one: who stays awake
+    /// for them keeps the core from the soft interrupt that receives.
+    completed: usize,
 }
 
 /// A worker, ready to run.
@@ -77,7 +91,7 @@ impl Run {
             while let Ok(command) = self.parts.commands.pop() {
                 self.obey(command);
             }
-            let moved = self.round(clock::cycles());
+            let Moved { packets: moved, .. } = self.round(clock::cycles());
             self.parts.reader.quiescent();
             rounds += 1;
             let now = clock::cycles();
@@ -104,19 +118,19 @@ impl Run {
         let moved = self.round(now);
         self.parts.reader.quiescent();
         self.housekeeping();
-        moved
+        moved.packets + moved.completed
     }
 
-    /// Looks once at every source of packets, at a time in cycles. Returns how many frames moved.
-    fn round(&mut self, now: u64) -> usize {
+    /// Looks once at every source of packets, at a time in cycles.
+    fn round(&mut self, now: u64) -> Moved {
         let parts = &mut self.parts;
         let guard = parts.reader.enter();
         let fib = parts.tables.view(&guard);
         let cx = cx(now, parts.id, &parts.arena, &fib, &parts.counters);
-        let mut moved = 0;
+        let (mut moved, mut completed) = (0, 0);
         for at in 0..self.ports.len() {
             let (Some(port), Some(kind)) = (self.ports.get_mut(at), self.kinds.get(at)) else { break };
-            moved += port.complete(&mut parts.outlets.pool);
+            completed += port.complete(&mut parts.outlets.pool);
             let input = match kind {
                 PortKind::Network => parts.graph.network(),
                 PortKind::Representor(_) => parts.graph.inject(),
@@ -135,7 +149,8 @@ impl Run {
             moved += parts.outlets.flush(port.as_mut(), &parts.arena, &parts.counters);
             port.wake();
         }
-        moved
+        parts.outlets.ring_neighbors();
+        Moved { packets: moved, completed }
     }
 
     /// Levels, and frames for workers that have too few.
@@ -167,12 +182,16 @@ impl Run {
     }
 
     fn sleep(&mut self) {
+        self.parts.bell.listen();
+        if self.parts.outlets.has_arrivals() {
+            return self.parts.bell.ignore();
+        }
         self.parts.counters.rounds.sleeps.add(1);
         self.parts.reader.offline();
-        sleep(&self.ports, self.parts.wake.as_fd(), Duration::from_millis(100));
-        let mut count = [0; 8];
-        // Non-blocking: empty when a packet ended the sleep.
-        let _ = rustix::io::read(self.parts.wake.as_fd(), &mut count);
+        let waits = self.parts.outlets.waiting() > 0 || self.ports.iter_mut().any(|port| port.is_waiting());
+        let limit = if waits { PAUSE } else { SLEEP_MAX };
+        sleep(&self.ports, self.parts.bell.fd(), limit);
+        self.parts.bell.ignore();
         self.parts.reader.online();
     }
 

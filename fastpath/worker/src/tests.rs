@@ -1,12 +1,13 @@
 //! Workers over in-memory ports: what goes in comes out, and no frame is lost, whatever happens.
 
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ze_fib::writer::{Fib, InterfaceSpec};
 use ze_fib::{Limits, PortKind};
-use ze_graph::{Arena, DropReason, Frame, TraceRequest, clock};
+use ze_graph::{Arena, Batch, DropReason, Frame, FramePool, Port, QueueStats, TraceRequest, clock};
 use ze_packet::{InterfaceId, MacAddr, PortId, ipv4};
 use ze_sync::Domain;
 use ze_xsk::{MemoryPort, MemoryWire};
@@ -200,6 +201,7 @@ fn packets_for_another_workers_port_are_handed_over_and_frames_find_their_way_ho
     let packet = packet(0, 1);
     for _ in 0..count / 64 {
         send(&from, &packet, 64);
+        router.workers[0].bell.ring();
         let mut out = 0;
         wait("the other port to send them", || {
             out += to.discard();
@@ -209,6 +211,23 @@ fn packets_for_another_workers_port_are_handed_over_and_frames_find_their_way_ho
     assert_eq!(router.settle(count as u64), (count as u64, count as u64));
     assert_eq!(router.sum(|c| c.law.handoff_out.get()), count as u64);
     assert_eq!(router.sum(|c| c.law.handoff_in.get()), count as u64);
+}
+
+#[test]
+fn a_worker_that_sleeps_is_woken_for_what_another_hands_over() {
+    let router = Router::new(2, [0, 1], IdleMode::Interrupt);
+    let sleeps = |router: &Router| router.workers[1].counters.rounds.sleeps.get();
+    let began = Instant::now();
+    for sent in 1..=40 {
+        let before = sleeps(&router);
+        send(&router.wires[0], &packet(0, 1), 1);
+        // Nothing else wakes the first worker: its port has no descriptor to poll.
+        router.workers[0].bell.ring();
+        wait("the other to send it", || router.sum(|c| c.law.tx.get()) == sent);
+        wait("it to sleep again", || sleeps(&router) > before);
+    }
+    // Sleeps of 100 ms would take four seconds.
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -231,6 +250,85 @@ fn a_full_transmit_ring_holds_a_bounded_number_and_drops_the_rest_with_a_reason(
         arrived += router.wires[0].discard();
         arrived == 10
     });
+}
+
+#[test]
+fn a_worker_with_something_to_send_does_not_sleep_for_long() {
+    let router = Router::new(1, [0, 0], IdleMode::Interrupt);
+    router.wires[1].limit(0);
+    send(&router.wires[0], &packet(0, 1), 10);
+    wait("frames that wait for room", || router.sum(|c| c.law.held.get()) == 10);
+    let sleeps = router.sum(|c| c.rounds.sleeps.get());
+    // Nothing comes in meanwhile. Sleeps of 100 ms would take two seconds.
+    let began = Instant::now();
+    wait("twenty sleeps", || router.sum(|c| c.rounds.sleeps.get()) >= sleeps + 20);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    router.wires[1].limit(64);
+    wait("the frames to leave", || router.sum(|c| c.law.tx.get()) == 10);
+}
+
+/// A port that always has a frame back from transmission, and is short of frames to receive into, or not.
+struct Trickle {
+    id: PortId,
+    is_waiting: bool,
+}
+
+impl Port for Trickle {
+    fn id(&self) -> PortId {
+        self.id
+    }
+
+    fn receive(&mut self, _: &Arena, _: &mut Batch) -> usize {
+        0
+    }
+
+    fn transmit(&mut self, _: &Arena, _: &mut Vec<Frame>) -> usize {
+        0
+    }
+
+    fn complete(&mut self, _: &mut FramePool) -> usize {
+        1
+    }
+
+    fn refill(&mut self, _: &mut FramePool, _: usize) -> usize {
+        0
+    }
+
+    fn wake(&mut self) {}
+
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn is_waiting(&mut self) -> bool {
+        self.is_waiting
+    }
+
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn stats(&self) -> Arc<QueueStats> {
+        Arc::default()
+    }
+
+    fn close(self: Box<Self>) -> Vec<Frame> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn what_comes_back_from_transmission_keeps_no_worker_awake_but_a_lack_of_frames_shortens_its_sleep() {
+    for (is_waiting, least, most) in [(false, 1, 12), (true, 20, u64::MAX)] {
+        let mut router = Router::new(1, [0, 0], IdleMode::Interrupt);
+        let port = Trickle { id: PortId(15), is_waiting };
+        router.workers[0].send(Command::add_port(Box::new(port), PortKind::Network)).unwrap();
+        wait("the first sleep with it", || router.sum(|c| c.rounds.sleeps.get()) >= 4);
+        let sleeps = router.sum(|c| c.rounds.sleeps.get());
+        std::thread::sleep(Duration::from_millis(500));
+        let sleeps = router.sum(|c| c.rounds.sleeps.get()) - sleeps;
+        assert!((least..=most).contains(&sleeps), "{sleeps} sleeps in 500 ms");
+    }
 }
 
 #[test]

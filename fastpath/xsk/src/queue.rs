@@ -266,6 +266,11 @@ impl Port for XskQueue {
         Some(self.socket.as_fd())
     }
 
+    fn is_waiting(&mut self) -> bool {
+        self.receiving < self.settings.fill_frames / 2
+            || (self.sending > 0 && self.rings.transmit.level() > 0)
+    }
+
     fn held(&self) -> usize {
         self.ledger.count() + self.unfit.len()
     }

@@ -192,6 +192,10 @@ fn transmission_that_is_stuck_does_not_starve_reception_and_loses_nothing() {
         assert_eq!(waiting.len(), 320 - 128, "both rings of 64 are full, the rest waits");
         assert_eq!(a.queues[0].stats().fill_level.get(), 64, "reception is as ready as ever");
         assert_eq!(c.monitors[0].health(), Health::Up);
+        assert!(
+            c.queues[0].is_waiting() && !a.queues[0].is_waiting(),
+            "only what is stuck wants another look"
+        );
         let wakes = stats.tx_wakes.get();
         c.queues[0].wake();
         assert!(stats.tx_wakes.get() - wakes <= 2, "a wake-up without progress is not repeated");
@@ -204,6 +208,7 @@ fn transmission_that_is_stuck_does_not_starve_reception_and_loses_nothing() {
             arrived += std::iter::from_fn(|| right.receive()).count();
             arrived == 320
         });
+        assert!(!c.queues[0].is_waiting());
         bench.reclaim(pool);
         bench.frames.extend(a.close());
         bench.frames.extend(c.close());
@@ -223,12 +228,14 @@ fn an_empty_pool_starves_the_fill_ring_and_the_kernel_says_so() {
         wait_until("frames were dropped", || port.monitors[0].statistics().unwrap().rx_dropped > 0);
         let mut batch = ze_graph::Batch::new();
         assert_eq!(port.queues[0].receive(&arena, &mut batch), 64);
+        assert!(port.queues[0].is_waiting(), "for frames");
         assert_eq!(port.queues[0].refill(&mut pool, 0), 0);
         assert_eq!(port.queues[0].stats().fill_starved.get(), 1);
         assert!(port.monitors[0].statistics().unwrap().fill_ring_empty > 0);
         batch.drain(|frame| pool.give(frame));
         assert_eq!(port.queues[0].refill(&mut pool, 60), 4, "the reserve stays");
         assert_eq!(port.queues[0].refill(&mut pool, 0), 60);
+        assert!(!port.queues[0].is_waiting());
         close(&mut bench, port, pool);
     });
 }
