@@ -16,14 +16,18 @@ use crate::pipeline::random::Random;
 use crate::stats::median;
 
 /// What the writer does, by turns, so that whatever changes with time changes all.
-const KINDS: usize = 3;
+const KINDS: usize = 4;
 /// It sleeps.
 const IDLE: usize = 0;
 /// It computes, and touches no memory. Cores of a virtual machine may be two threads of one core: what the reader loses
 /// to a neighbour that is merely busy, the updates have not cost it.
 const BUSY: usize = 1;
-/// It changes routes.
+/// It changes routes as fast as it can.
 const UPDATING: usize = 2;
+/// It changes a million a second, and sleeps between.
+const PACED: usize = 3;
+/// Changes a second of that.
+const PACE: f64 = 1e6;
 /// All turns.
 const TURNS: usize = 4 * KINDS;
 /// How long each is.
@@ -112,38 +116,56 @@ impl<F: Net> Engine<F> for Ze<F> {
             });
             let wrote = write_in_turns(&mut self.table, table, &turn, &mut self.reader);
             stop.store(true, Ordering::Relaxed);
+            let wrote = wrote?;
             let rates = looking.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
             let rates = rates.map(|rates| median(rates).unwrap_or(f64::NAN));
-            let lost_against = |kind: usize| 1.0 - rates[UPDATING] / rates[kind];
-            let lose = ReadersLose { to_updates: lost_against(BUSY), to_a_writer: lost_against(IDLE) };
-            Ok(Updates { per_second: wrote?, readers_lose: Some(lose) })
+            let loss = |kind: usize, before: usize| 1.0 - rates[kind] / rates[before];
+            let lose = ReadersLose {
+                to_updates: loss(UPDATING, BUSY),
+                to_a_writer: loss(UPDATING, IDLE),
+                to_a_paced_writer: loss(PACED, IDLE),
+                paced_updates_per_s: wrote.paced_per_second.round(),
+            };
+            Ok(Updates { per_second: wrote.per_second, readers_lose: Some(lose) })
         })
     }
 }
 
-/// Takes all turns; updates a second of CPU time.
+/// What a writer reached.
+struct Wrote {
+    /// Updates a second of CPU time, as fast as it could.
+    per_second: f64,
+    /// Updates a second, in the turns that are paced.
+    paced_per_second: f64,
+}
+
+/// Takes all turns.
 fn write_in_turns<F: Net>(
     lpm: &mut Lpm<F>,
     table: &Table<F>,
     turn: &AtomicUsize,
     own_reader: &mut Reader,
-) -> Result<f64> {
+) -> Result<Wrote> {
     let mut random = Random::new(11);
-    let (mut done, mut time) = (0, Duration::ZERO);
+    let (mut done, mut time, mut paced, mut paced_time) = (0, Duration::ZERO, 0, Duration::ZERO);
     for number in 0..TURNS {
         turn.store(number, Ordering::Relaxed);
-        let end = Instant::now() + TURN_TIME;
-        match number % KINDS {
+        let (kind, start) = (number % KINDS, Instant::now());
+        match kind {
             IDLE => thread::sleep(TURN_TIME),
-            BUSY => compute_until(end),
+            BUSY => compute_until(start + TURN_TIME),
             _ => (),
         }
-        if number % KINDS != UPDATING {
+        if kind < UPDATING {
             continue;
         }
-        let goes_on = |_| {
+        let goes_on = |changes| {
             own_reader.quiescent();
-            Instant::now() < end
+            if kind == PACED {
+                let due = start + Duration::from_secs_f64(changes as f64 / PACE);
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            start.elapsed() < TURN_TIME
         };
         let (more, took) = change_routes(table, &mut random, goes_on, |prefix, change| {
             match change {
@@ -152,9 +174,16 @@ fn write_in_turns<F: Net>(
             }
             Ok(())
         })?;
-        (done, time) = (done + more, time + took);
+        if kind == PACED {
+            (paced, paced_time) = (paced + more, paced_time + start.elapsed());
+        } else {
+            (done, time) = (done + more, time + took);
+        }
     }
-    Ok(done as f64 / time.as_secs_f64())
+    Ok(Wrote {
+        per_second: done as f64 / time.as_secs_f64(),
+        paced_per_second: paced as f64 / paced_time.as_secs_f64(),
+    })
 }
 
 fn compute_until(end: Instant) {
