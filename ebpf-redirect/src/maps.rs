@@ -47,8 +47,6 @@ pub struct Counters {
     pub no_socket_passed: u64,
     /// Shorter than an Ethernet header; dropped.
     pub runt: u64,
-    /// The socket went away between look-up and redirect; dropped.
-    pub redirect_failed: u64,
 }
 
 /// Handles of the maps of one loaded program.
@@ -126,12 +124,12 @@ impl Maps {
     }
 
     pub(crate) fn counters(&self) -> Result<Counters> {
-        let mut sums = [0u64; 6];
+        let mut sums = [0u64; 5];
         for (reason, sum) in (0u32..).zip(&mut sums) {
             *sum = self.counter(reason)?;
         }
-        let [redirected, other_mac, no_socket_dropped, no_socket_passed, runt, redirect_failed] = sums;
-        Ok(Counters { redirected, other_mac, no_socket_dropped, no_socket_passed, runt, redirect_failed })
+        let [redirected, other_mac, no_socket_dropped, no_socket_passed, runt] = sums;
+        Ok(Counters { redirected, other_mac, no_socket_dropped, no_socket_passed, runt })
     }
 
     fn counter(&self, reason: u32) -> Result<u64> {

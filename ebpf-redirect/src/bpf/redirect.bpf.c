@@ -6,7 +6,6 @@
 //   frame ── shorter than an Ethernet header ─────────▶ drop  RUNT
 //         ── unicast, not one of our MACs ────────────▶ drop  OTHER_MAC        (unless promiscuous)
 //         ── no socket on this queue ─────────────────▶ drop  NO_SOCKET_DROPPED / pass NO_SOCKET_PASSED
-//         ── socket went away in between ─────────────▶ drop  REDIRECT_FAILED
 //         ── else ────────────────────────────────────▶ socket  REDIRECTED
 //
 // No kernel types are touched, so there is nothing to relocate and no kernel BTF is needed to load it.
@@ -22,7 +21,6 @@ enum reason {
 	NO_SOCKET_DROPPED,
 	NO_SOCKET_PASSED,
 	RUNT,
-	REDIRECT_FAILED,
 	REASONS,
 };
 
@@ -89,7 +87,6 @@ int ze_redirect(struct xdp_md *ctx)
 {
 	const void *end = (const void *)(long)ctx->data_end;
 	const struct ethhdr *eth = (const void *)(long)ctx->data;
-	__u32 queue = ctx->rx_queue_index;
 	__u32 first = 0;
 	const struct settings *chosen = bpf_map_lookup_elem(&settings, &first);
 
@@ -100,14 +97,15 @@ int ze_redirect(struct xdp_md *ctx)
 	if (!(eth->h_dest[0] & 1) && !chosen->promiscuous && !is_ours(eth))
 		return count(OTHER_MAC, XDP_DROP);
 
-	if (!bpf_map_lookup_elem(&sockets, &queue)) {
-		if (chosen->no_socket == XDP_PASS)
-			return count(NO_SOCKET_PASSED, XDP_PASS);
+	// The flags are the answer where there is no socket.
+	switch (bpf_redirect_map(&sockets, ctx->rx_queue_index, chosen->no_socket)) {
+	case XDP_REDIRECT:
+		return count(REDIRECTED, XDP_REDIRECT);
+	case XDP_PASS:
+		return count(NO_SOCKET_PASSED, XDP_PASS);
+	default:
 		return count(NO_SOCKET_DROPPED, XDP_DROP);
 	}
-	if (bpf_redirect_map(&sockets, queue, XDP_DROP) != XDP_REDIRECT)
-		return count(REDIRECT_FAILED, XDP_DROP);
-	return count(REDIRECTED, XDP_REDIRECT);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

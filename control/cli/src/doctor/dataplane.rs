@@ -366,18 +366,5 @@ fn program(port: &PortState) -> Vec<Finding> {
             "That is normal while ze-fastpath restarts. If it grows, the device has more queues than Ze serves: `ethtool -l` and `ethtool -x` show them.",
         ));
     }
-    if counter("redirect_failed") > 0 {
-        let message = format!(
-            "Port {}: {} lost between program and socket.",
-            port.name,
-            plural(counter("redirect_failed"), "frame")
-        );
-        findings.push(Finding::new(
-            Severity::Note,
-            "redirect",
-            message,
-            "Normal while a port comes or goes; else please report it.",
-        ));
-    }
     findings
 }

@@ -253,18 +253,6 @@ fn ports_and_their_modes_are_judged() {
             "no_socket",
             Severity::Note,
         ),
-        (
-            PortState {
-                xdp: vec![NamedCounter {
-                    name: "redirect_failed".into(),
-                    value: 1,
-                    ..NamedCounter::default()
-                }],
-                ..port()
-            },
-            "redirect",
-            Severity::Note,
-        ),
     ] {
         let findings = with_ports(vec![ports]);
         assert_eq!(severity(&findings, check), expected, "{findings:#?}");

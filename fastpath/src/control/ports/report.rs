@@ -92,7 +92,6 @@ fn describe(port: &OpenedPort, state: &mut v1::PortState) {
         ("no_socket_dropped", counters.no_socket_dropped, "No socket on the queue; dropped."),
         ("no_socket_passed", counters.no_socket_passed, "No socket on the queue; left to the kernel."),
         ("runt", counters.runt, "Shorter than an Ethernet header; dropped."),
-        ("redirect_failed", counters.redirect_failed, "The socket went away meanwhile; dropped."),
     ];
     let kernel = port.monitors.iter().filter_map(ze_xsk::Monitor::statistics);
     let (mut dropped, mut ring_full, mut fill_empty) = (0, 0, 0);
