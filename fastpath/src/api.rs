@@ -263,7 +263,6 @@ impl Dataplane for Api {
         let begun = self.control.ask(move |control| control.begin_trace(&filter, packets as u16)).await?;
         let (number, events) = begun.map_err(|e| match e {
             TraceError::Busy => Status::resource_exhausted(e.to_string()),
-            TraceError::Worker(_) => Status::internal(e.to_string()),
         })?;
         let (out, stream) = mpsc::channel(REPLIES_MAX);
         tokio::spawn(follow(self.control.clone(), number, packets, timeout_ms, events, out));

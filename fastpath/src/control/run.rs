@@ -214,10 +214,12 @@ impl Ready {
         }
         control.drop_kept();
         for worker in &mut control.workers {
-            let _ = worker.send(Command::Stop);
+            worker.send(Command::Stop);
         }
         let deadline = Instant::now() + STOP_TIMEOUT;
         while control.workers.iter().any(|worker| !worker.is_finished()) && Instant::now() < deadline {
+            // They end only when there is room for what they give back.
+            control.take_from_workers();
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         control.take_from_workers();
@@ -250,6 +252,7 @@ impl Control {
     /// Handles what workers have sent and given back.
     fn take_from_workers(&mut self) {
         for at in 0..self.workers.len() {
+            self.workers[at].send_rest();
             for _ in 0..MESSAGES_A_TURN {
                 let Ok(message) = self.workers[at].messages.pop() else { break };
                 self.handle_message(&message);

@@ -38,9 +38,6 @@ pub enum Error {
     /// Another one is under way.
     #[error("another trace is under way; one at a time is possible")]
     Busy,
-    /// The workers do not take commands.
-    #[error("{0}")]
-    Worker(String),
 }
 
 impl Control {
@@ -62,7 +59,7 @@ impl Control {
         for worker in &mut self.workers {
             let (records, ring) = RingBuffer::new(RECORDS_MAX);
             let request = TraceRequest { filter: filter.clone(), packets, records };
-            worker.send(Command::Trace(request)).map_err(|e| Error::Worker(e.to_string()))?;
+            worker.send(Command::Trace(request));
             rings.push(ring);
         }
         self.trace.begun += 1;
@@ -76,8 +73,7 @@ impl Control {
         self.collect_trace();
         if self.trace.active.take_if(|active| active.number == number).is_some() {
             for worker in &mut self.workers {
-                // A worker that takes no command has worse trouble, and that is reported elsewhere.
-                let _ = worker.send(Command::EndTrace);
+                worker.send(Command::EndTrace);
             }
         }
     }

@@ -1,11 +1,12 @@
 //! The control thread's side of a worker: starting it, commands, replies.
 
+use std::collections::VecDeque;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use rustix::event::{EventfdFlags, eventfd};
 use ze_fib::{PortKind, Tables};
 use ze_graph::{Arena, Frame, FramePool, Message, Port, TraceRequest, WorkerCounters};
@@ -13,7 +14,7 @@ use ze_packet::{PortId, WorkerId};
 
 use crate::bell::Bell;
 use crate::outlets::{Handoff, Neighbor, TX_QUEUE_MAX};
-use crate::run::Run;
+use crate::run::{PORTS_MAX, Run};
 use crate::{IdleMode, outlets::Outlets};
 
 /// Commands that may wait for one worker.
@@ -21,7 +22,7 @@ const COMMANDS_MAX: usize = 256;
 /// Messages that may wait for one worker, and for the control thread from one worker.
 const MESSAGES_MAX: usize = 512;
 /// Frames that may be on their way between two workers.
-const HANDOFF_MAX: usize = 1024;
+pub(crate) const HANDOFF_MAX: usize = 1024;
 
 /// What the control thread tells a worker.
 pub enum Command {
@@ -108,14 +109,6 @@ pub enum StartError {
     System(#[from] std::io::Error),
 }
 
-/// Why a command could not be given.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The command ring is full: the worker hangs or is overrun.
-    #[error("worker {0} does not take commands")]
-    Full(WorkerId),
-}
-
 /// The control thread's side of one worker.
 pub struct WorkerHandle {
     /// Its number.
@@ -129,6 +122,8 @@ pub struct WorkerHandle {
     /// What it gives back.
     pub replies: Consumer<Reply>,
     commands: Producer<Command>,
+    /// What the ring had no room for, in order.
+    unsent: VecDeque<Command>,
     to_worker: Producer<Message>,
     pub(crate) bell: Arc<Bell>,
     pinned: Arc<AtomicBool>,
@@ -136,14 +131,24 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Gives a command and wakes the worker.
-    ///
-    /// # Errors
-    /// When the worker's ring is full; the command is dropped.
-    pub fn send(&mut self, command: Command) -> Result<(), Failure> {
-        let pushed = self.commands.push(command);
+    /// Gives a command and wakes the worker. What its ring has no room for waits here: see [`WorkerHandle::send_rest`].
+    pub fn send(&mut self, command: Command) {
+        self.unsent.push_back(command);
+        self.send_rest();
+    }
+
+    /// Gives the commands that the ring had no room for, as far as it has now. To be called again and again.
+    pub fn send_rest(&mut self) {
+        if self.unsent.is_empty() {
+            return;
+        }
+        while let Some(command) = self.unsent.pop_front() {
+            if let Err(PushError::Full(command)) = self.commands.push(command) {
+                self.unsent.push_front(command);
+                break;
+            }
+        }
         self.bell.ring();
-        pushed.map_err(|_| Failure::Full(self.id))
     }
 
     /// Gives a packet and wakes the worker. Returns false when the ring is full; the packet is lost then, and the
@@ -232,8 +237,8 @@ fn prepare(mut setup: Setup) -> Result<Prepared, StartError> {
         let id = WorkerId(at as u8);
         let frames = setup.frames.split_off(setup.frames.len() - share);
         let (commands, from_control) = RingBuffer::new(COMMANDS_MAX);
-        // Each command gives back two things at most, so that the replies always have room.
-        let (reply, replies) = RingBuffer::new(COMMANDS_MAX * 4);
+        // A worker obeys only while there is room for all that it may give back at once.
+        let (reply, replies) = RingBuffer::new(PORTS_MAX + COMMANDS_MAX * 4);
         let (to_worker, messages_in) = RingBuffer::new(MESSAGES_MAX);
         let (messages_out, messages) = RingBuffer::new(MESSAGES_MAX);
         let pool = FramePool::new(frames, capacity);
@@ -262,6 +267,7 @@ fn prepare(mut setup: Setup) -> Result<Prepared, StartError> {
             messages,
             replies,
             commands,
+            unsent: VecDeque::new(),
             to_worker,
             bell: Arc::clone(&bells[at]),
             pinned: Arc::new(AtomicBool::new(false)),

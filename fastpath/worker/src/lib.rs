@@ -23,8 +23,6 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub use handle::{
-    Command, Failure, Reply, Setup, Spawned, StartError, Stepped, WorkerHandle, spawn, stepped,
-};
+pub use handle::{Command, Reply, Setup, Spawned, StartError, Stepped, WorkerHandle, spawn, stepped};
 pub use idle::IdleMode;
 pub use outlets::{Handoff, TX_QUEUE_MAX};

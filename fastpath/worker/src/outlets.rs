@@ -8,6 +8,7 @@ use ze_graph::{Arena, Batch, Cx, DropReason, Frame, FramePool, Port, Sink, Worke
 use ze_packet::{PortId, WorkerId};
 
 use crate::bell::Bell;
+use crate::handle::HANDOFF_MAX;
 
 /// Frames that may wait for room in one port's transmit ring. Beyond it they are dropped with a reason.
 pub const TX_QUEUE_MAX: usize = 512;
@@ -64,10 +65,15 @@ impl Outlets {
         Self { pool, ways, waiting: 0, neighbors }
     }
 
-    /// Frames leave by this worker's own queue pair from now on. `frames` was allocated by the control thread.
-    pub(crate) fn open(&mut self, port: PortId, kind: PortKind, frames: Vec<Frame>) {
-        if let Some(way) = self.ways.get_mut(port.index()) {
-            *way = Some(Way::Own { frames, kind });
+    /// Frames leave by this worker's own queue pair from now on. `frames` was allocated by the control thread, and comes back
+    /// if the worker has another queue pair of the port already: they have one queue together.
+    pub(crate) fn open(&mut self, port: PortId, kind: PortKind, frames: Vec<Frame>) -> Option<Vec<Frame>> {
+        match self.ways.get_mut(port.index()) {
+            Some(Some(Way::Own { .. })) | None => Some(frames),
+            Some(way) => {
+                *way = Some(Way::Own { frames, kind });
+                None
+            }
         }
     }
 
@@ -159,8 +165,11 @@ impl Outlets {
             if self.pool.len() <= share || free_of(neighbor.worker) * 2 >= self.pool.len() {
                 continue;
             }
-            for _ in 0..(self.pool.len() - share).min(neighbor.to.slots()) {
+            // Half of the ring stays for packets: who sleeps takes nothing out.
+            let room = neighbor.to.slots().saturating_sub(HANDOFF_MAX / 2);
+            for _ in 0..(self.pool.len() - share).min(room) {
                 let Some(frame) = self.pool.take() else { break };
+                neighbor.is_given = true;
                 if let Err(rtrb::PushError::Full(Handoff::Return(frame) | Handoff::Transmit(frame))) =
                     neighbor.to.push(Handoff::Return(frame))
                 {
@@ -202,7 +211,10 @@ impl Outlets {
                     counters.law.handoff_out.add(1);
                     return;
                 }
-                Err(rtrb::PushError::Full(Handoff::Transmit(frame) | Handoff::Return(frame))) => frame,
+                Err(rtrb::PushError::Full(Handoff::Transmit(frame) | Handoff::Return(frame))) => {
+                    neighbor.is_given = true;
+                    frame
+                }
             },
             None => frame,
         };

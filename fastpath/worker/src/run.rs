@@ -21,10 +21,11 @@ const MESSAGES_A_ROUND: usize = 32;
 const HOUSEKEEPING_ROUNDS: u64 = 64;
 /// The longest sleep; housekeeping happens at least this often.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
-/// The longest sleep while a device has not taken what is to be sent, or lacks frames to receive into.
-const PAUSE: Duration = Duration::from_micros(50);
+/// The first sleep while a device has not taken what is to be sent, or lacks frames to receive into. As long as nothing moves,
+/// each is twice as long as the one before: the device may be down.
+const PAUSE_MIN: Duration = Duration::from_micros(50);
 /// Queue pairs that one worker polls at most.
-const PORTS_MAX: usize = 1024;
+pub(crate) const PORTS_MAX: usize = 1024;
 /// Free frames that refilling leaves for packets generated here.
 const RESERVE_FRAMES: usize = 128;
 
@@ -65,6 +66,7 @@ pub(crate) struct Run {
     idle: Idle,
     control_node: usize,
     punted_before: u64,
+    pause: Duration,
     stopping: bool,
 }
 
@@ -78,6 +80,7 @@ impl Run {
             tracer: Tracer::new(),
             control_node: node_position(ze_nodes::control::Control::NAME),
             punted_before: 0,
+            pause: PAUSE_MIN,
             stopping: false,
         }
     }
@@ -88,9 +91,7 @@ impl Run {
         let mut before = clock::cycles();
         while !self.stopping {
             // Before messages: a frame may follow the port that it is to leave by.
-            while let Ok(command) = self.parts.commands.pop() {
-                self.obey(command);
-            }
+            self.obey_all();
             let Moved { packets: moved, .. } = self.round(clock::cycles());
             self.parts.reader.quiescent();
             rounds += 1;
@@ -99,6 +100,7 @@ impl Run {
             before = now;
             if moved > 0 {
                 self.idle.worked(now);
+                self.pause = PAUSE_MIN;
             }
             if rounds.is_multiple_of(HOUSEKEEPING_ROUNDS) || moved == 0 {
                 self.housekeeping();
@@ -112,9 +114,7 @@ impl Run {
 
     /// One turn of the loop at a time that the caller states; never sleeps. Returns how many frames moved.
     pub(crate) fn turn(&mut self, now: u64) -> usize {
-        while let Ok(command) = self.parts.commands.pop() {
-            self.obey(command);
-        }
+        self.obey_all();
         let moved = self.round(now);
         self.parts.reader.quiescent();
         self.housekeeping();
@@ -168,6 +168,7 @@ impl Run {
             self.punted_before = punted;
             notify(parts.wake_control.as_fd());
         }
+        parts.outlets.ring_neighbors();
     }
 
     fn account(&self, moved: usize, cycles: u64) {
@@ -189,10 +190,20 @@ impl Run {
         self.parts.counters.rounds.sleeps.add(1);
         self.parts.reader.offline();
         let waits = self.parts.outlets.waiting() > 0 || self.ports.iter_mut().any(|port| port.is_waiting());
-        let limit = if waits { PAUSE } else { SLEEP_MAX };
+        let limit = if waits { self.pause } else { SLEEP_MAX };
+        self.pause = (self.pause * 2).min(SLEEP_MAX);
         sleep(&self.ports, self.parts.bell.fd(), limit);
         self.parts.bell.ignore();
         self.parts.reader.online();
+    }
+
+    /// Does what it was told, as long as there is room for what it may have to give back: all ports, and two things more.
+    fn obey_all(&mut self) {
+        while self.parts.replies.slots() > self.ports.len() + 2
+            && let Ok(command) = self.parts.commands.pop()
+        {
+            self.obey(command);
+        }
     }
 
     fn obey(&mut self, command: Command) {
@@ -200,7 +211,8 @@ impl Run {
             Command::AddPort { port, kind, queue } => self.add_port(port, kind, queue),
             Command::RemotePort(port, worker) => self.parts.outlets.open_remote(port, worker),
             Command::RemovePort(id) => {
-                if let Some(at) = self.ports.iter().position(|port| port.id() == id) {
+                // One for each of the port's queues that are this worker's.
+                while let Some(at) = self.ports.iter().position(|port| port.id() == id) {
                     self.remove_port(at);
                 }
                 let queue = self.parts.outlets.close(id, &self.parts.arena, &self.parts.counters);
@@ -229,9 +241,10 @@ impl Run {
         }
         port.refill(&mut self.parts.outlets.pool, RESERVE_FRAMES);
         port.wake();
-        self.parts.outlets.open(port.id(), kind, queue);
+        let spare = self.parts.outlets.open(port.id(), kind, queue);
         self.ports.push(port);
         self.kinds.push(kind);
+        self.reply_memory(spare);
     }
 
     fn remove_port(&mut self, at: usize) {
@@ -253,9 +266,8 @@ impl Run {
     }
 
     fn reply(&mut self, reply: Reply) {
-        // The ring is four times the command ring. Were it full all the same, what is given back is freed here.
         let pushed = self.parts.replies.push(reply);
-        debug_assert!(pushed.is_ok(), "the reply ring has room for every command");
+        debug_assert!(pushed.is_ok(), "no command is obeyed without room for replies");
         notify(self.parts.wake_control.as_fd());
     }
 

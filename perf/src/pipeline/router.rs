@@ -97,14 +97,14 @@ impl Router {
         outcome: &Outcome,
         planned: Duration,
     ) -> Result<()> {
-        self.worker.send(Command::add_port(Box::new(drain), PortKind::Network))?;
-        self.worker.send(Command::add_port(Box::new(source), PortKind::Network))?;
+        self.worker.send(Command::add_port(Box::new(drain), PortKind::Network));
+        self.worker.send(Command::add_port(Box::new(source), PortKind::Network));
         self.wait("measure", planned + PATIENCE, || outcome.is_done())?;
         ensure!(self.worker.is_pinned(), "the worker could not be pinned to core {}", self.worker.core);
         for id in [self.port_in, self.port_out] {
-            self.worker.send(Command::RemovePort(id))?;
+            self.worker.send(Command::RemovePort(id));
             let frames = self.port_back()?.close();
-            self.worker.send(Command::GiveFrames(frames))?;
+            self.worker.send(Command::GiveFrames(frames));
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Router {
     /// # Errors
     /// When it panicked, or not every frame has come back.
     pub(crate) fn stop(mut self) -> Result<()> {
-        self.worker.send(Command::Stop)?;
+        self.worker.send(Command::Stop);
         ensure!(self.worker.join(), "the worker panicked");
         let back = self.worker.counters.rounds.pool_free.get();
         ensure!(back == u64::from(FRAMES), "{back} of {FRAMES} frames came back");

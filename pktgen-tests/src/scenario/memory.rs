@@ -107,7 +107,7 @@ impl Memory {
 
     fn open(&mut self, place: Place, id: PortId, kind: PortKind) -> Result<(), BackendError> {
         let (port, wire) = MemoryPort::new(id, RING_FRAMES, RING_FRAMES);
-        self.worker.send(Command::add_port(Box::new(port), kind))?;
+        self.worker.send(Command::add_port(Box::new(port), kind));
         self.wires.insert(place, wire);
         Ok(())
     }
@@ -220,13 +220,13 @@ impl Backend for Memory {
     fn start_trace(&mut self) -> Result<(), BackendError> {
         let (records, consumer) = RingBuffer::new(TRACE_RECORDS);
         let filter = "".parse::<Filter>().map_err(|error| error.to_string())?;
-        self.worker.send(Command::Trace(TraceRequest { filter, packets: TRACE_PACKETS, records }))?;
+        self.worker.send(Command::Trace(TraceRequest { filter, packets: TRACE_PACKETS, records }));
         self.trace = Some(consumer);
         self.pump()
     }
 
     fn take_trace(&mut self) -> Result<Vec<TraceStep>, BackendError> {
-        self.worker.send(Command::EndTrace)?;
+        self.worker.send(Command::EndTrace);
         self.pump()?;
         let Some(mut records) = self.trace.take() else { return Ok(Vec::new()) };
         let records = std::iter::from_fn(|| records.pop().ok());

@@ -117,14 +117,12 @@ impl Control {
                 REPRESENTOR_FRAMES
             });
             open.queues.push((WorkerId(*worker as u8), report.queue, queue.stats(), ring));
-            match self.workers[*worker].send(Command::add_port(queue, kind)) {
-                Ok(()) => open.out += 1,
-                Err(error) => warn!(port = name, %error, "a queue has no worker"),
-            }
+            self.workers[*worker].send(Command::add_port(queue, kind));
+            open.out += 1;
         }
         for (at, worker) in self.workers.iter_mut().enumerate().filter(|(at, _)| !owners.contains(at)) {
             let owner = owners[at % owners.len()];
-            let _ = worker.send(Command::RemotePort(id, WorkerId(owner as u8)));
+            worker.send(Command::RemotePort(id, WorkerId(owner as u8)));
         }
         info!(port = name, report = %open.port.report, "port open");
         if kind == PortKind::Network
@@ -148,7 +146,7 @@ impl Control {
                 let (id, out) = (port.id, open.out);
                 port.status = Status::Closing(open);
                 for worker in &mut self.workers {
-                    let _ = worker.send(Command::RemovePort(id));
+                    worker.send(Command::RemovePort(id));
                 }
                 if out == 0 {
                     self.all_queues_back(name);
@@ -198,9 +196,13 @@ impl Control {
     fn all_queues_back(&mut self, name: &str) {
         let Some(port) = self.ports.all.get_mut(name) else { return };
         let id = port.id;
-        if let Status::Closing(open) = std::mem::replace(&mut port.status, Status::Opening) {
-            let Open { port, frames, .. } = *open;
-            self.close_in_background(name, id, port, frames);
+        match std::mem::replace(&mut port.status, Status::Opening) {
+            Status::Closing(open) => {
+                let Open { port, frames, .. } = *open;
+                self.close_in_background(name, id, port, frames);
+            }
+            // The workers have ended; all ports are closed together after that.
+            other => port.status = other,
         }
     }
 
@@ -238,7 +240,7 @@ impl Control {
         if !surplus.is_empty()
             && let Some(worker) = self.workers.first_mut()
         {
-            let _ = worker.send(Command::GiveFrames(surplus));
+            worker.send(Command::GiveFrames(surplus));
         }
     }
 
@@ -247,7 +249,7 @@ impl Control {
         match port.status {
             Status::Open(open) | Status::Closing(open) => {
                 for worker in &mut self.workers {
-                    let _ = worker.send(Command::RemovePort(port.id));
+                    worker.send(Command::RemovePort(port.id));
                 }
                 // The queues come back one by one; program and link end here.
                 let Open { port, frames, .. } = *open;
