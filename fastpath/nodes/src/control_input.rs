@@ -73,7 +73,7 @@ fn fill(
     message: &Message,
 ) -> Result<Next, DropReason> {
     let packet = message.packet();
-    *meta = Meta { flags: flag::GENERATED, rx_interface: message.interface, ..Meta::default() };
+    *meta = Meta { rx_interface: message.interface, ..Meta::default() };
     meta.received(PortId(0), HEADROOM_BYTES as u16, packet.len() as u16);
     meta.flags = flag::GENERATED;
     meta.l3_offset = meta.data_offset;
