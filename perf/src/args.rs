@@ -4,15 +4,18 @@ mod compare;
 mod lab;
 mod pipeline;
 mod results;
+mod values;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::lab::Cores;
 use crate::lpm::args::LpmArgs;
-pub use compare::{CompareArgs, CompareOrder, IpVersion};
+pub use compare::{CompareArgs, CompareOrder};
 pub use lab::LabArgs;
 pub use pipeline::{Options, PipelineArgs, PipelineOrder, Scenario};
 pub use results::{CheckArgs, ReportArgs};
+pub use values::IpVersion;
 
 /// Throughput, latency and scale of Ze.
 #[derive(Debug, Parser)]
@@ -49,7 +52,7 @@ pub enum Command {
 
 /// The core to measure on: the one that is wanted, or the last of those that this process may use.
 pub(crate) fn choose_core(wanted: Option<usize>, command: &str) -> Result<usize, clap::Error> {
-    let available: Vec<_> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|c| c.id).collect();
+    let available = available_cores();
     match wanted {
         Some(core) if available.contains(&core) => Ok(core),
         Some(core) => Err(conflict(
@@ -61,6 +64,20 @@ pub(crate) fn choose_core(wanted: Option<usize>, command: &str) -> Result<usize,
             .copied()
             .ok_or_else(|| conflict(command, "the system does not say which cores there are")),
     }
+}
+
+/// A core each for the tester, by default the first that this process may use, and for the DUT, by default the last.
+fn choose_cores(tester: Option<usize>, dut: Option<usize>, command: &str) -> Result<Cores, clap::Error> {
+    let tester = tester.or_else(|| available_cores().first().copied());
+    let cores = Cores { tester: choose_core(tester, command)?, dut: choose_core(dut, command)? };
+    if cores.tester == cores.dut {
+        return Err(conflict(command, "the tester and the DUT need a core each"));
+    }
+    Ok(cores)
+}
+
+fn available_cores() -> Vec<usize> {
+    core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect()
 }
 
 /// An error as the parser's own, for what the parser can not see.

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::args::CheckArgs;
+use crate::progress::note;
 use crate::results::{self, Entry, Figure};
 
 /// Standard errors that a difference must exceed: of changes that are none, one in 370 does.
@@ -56,7 +57,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
             code.into()
         }
         Err(error) => {
-            eprintln!("ze-perf: {error:#}");
+            note(format_args!("{error:#}"));
             EXIT_TROUBLE.into()
         }
     }

@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::pipeline::routes::{Family, Routes, Source};
+use crate::pipeline::routes::{Family, Routes, SYNTHETIC_MAX, Source};
 
 /// Options of `ze-perf fib`.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,7 +25,8 @@ pub struct FibArgs {
     #[arg(long, value_name = "FILE")]
     pub table: Vec<PathBuf>,
     /// Synthetic IPv4 routes, where no table is given
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1000..=4_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, 
+        value_parser = clap::value_parser!(u32).range(1000..=i64::from(SYNTHETIC_MAX)))]
     pub routes: u32,
     /// How long updates are measured, each way, in seconds
     #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -83,7 +84,7 @@ fn load(args: &FibArgs) -> Result<Vec<(IpNet, u16)>> {
     }
     let mut all = Vec::new();
     for file in &args.table {
-        let family = crate::lpm::family_of(file)?;
+        let family = Family::of_table(file)?;
         all.extend(Routes::load(&Source::File(file.clone()), family)?.all);
     }
     if all.is_empty() {

@@ -27,7 +27,6 @@ use dpdk::Dpdk;
 use engine::Engine;
 pub use report::Report;
 use report::{Measured, Skipped, TableReport};
-pub(crate) use table::family_of;
 use table::{Addresses, Table};
 use ze::Ze;
 use ze_lpm::{V4, V6};
@@ -35,6 +34,7 @@ use ze_lpm::{V4, V6};
 use crate::args::choose_core;
 use crate::machine::{Machine, Stopwatch, line};
 use crate::pipeline::routes::Family;
+use crate::progress::note;
 
 /// glibc's switch that makes malloc ask for 2 MB pages. It is read when a program starts.
 const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
@@ -117,7 +117,7 @@ fn measure<F: Rivals>(args: &LpmArgs, core: usize, report: &mut Report) -> Resul
                 measured.rates[at].extend(engine.rates(addresses, args.batch.into())?);
             }
         }
-        eprintln!("ze-perf: {:?}, run {} of {}", F::FAMILY, run + 1, args.runs);
+        note(format_args!("{:?}, run {} of {}", F::FAMILY, run + 1, args.runs));
     }
     let mut readers_lose = None;
     for (engine, measured) in engines.iter_mut().zip(&mut measured) {
@@ -179,7 +179,7 @@ fn build<F: Rivals>(
     let mut measured = Vec::new();
     let mut failed = None;
     engines.retain_mut(|engine| {
-        eprintln!("ze-perf: {:?}, {} builds {} routes", F::FAMILY, engine.name(), table.routes.len());
+        note(format_args!("{:?}, {} builds {} routes", F::FAMILY, engine.name(), table.routes.len()));
         match engine.build(table) {
             Ok(built) => {
                 measured.push(Measured::new(engine.name(), built, table.traces.len()));

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ze_perf::args::Args;
+use ze_perf::progress::note;
 
 fn main() -> ExitCode {
     ze_perf::run(Args::parse()).unwrap_or_else(|error| {
@@ -12,7 +13,7 @@ fn main() -> ExitCode {
         if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("ze-perf: {error:#}");
+        note(format_args!("{error:#}"));
         ExitCode::FAILURE
     })
 }

@@ -1,5 +1,6 @@
 //! What is being measured, and how long it still takes: on stderr, a bar if that is a terminal, else a line a step.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write as _, stderr};
 use std::time::Duration;
 
@@ -7,6 +8,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often the bar is drawn. Rarely: it is drawn on the machine that is measured.
 const TICK: Duration = Duration::from_millis(250);
+
+/// Tells on stderr. Nobody may be reading there: measuring goes on all the same.
+pub fn note(line: impl Display) {
+    let _ = writeln!(stderr(), "ze-perf: {line}");
+}
 
 /// How far measuring is.
 #[derive(Debug)]
@@ -39,7 +45,7 @@ impl Progress {
     pub fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(format!("ze-perf: {line}")),
-            None => eprintln!("ze-perf: {line}"),
+            None => note(line),
         }
     }
 
@@ -54,7 +60,7 @@ impl Progress {
     pub fn step(&self, result: &str) {
         match &self.bar {
             Some(bar) => bar.inc(1),
-            None => eprintln!("ze-perf: {result}"),
+            None => note(result),
         }
     }
 

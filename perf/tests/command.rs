@@ -70,6 +70,45 @@ fn a_table_that_is_none_is_named_with_its_line() {
 }
 
 #[test]
+fn a_table_that_can_not_be_read_is_named_before_anything_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("empty"), "").unwrap();
+    std::fs::write(path("words"), "# routes\nnowhere 1\n").unwrap();
+    let tables = [
+        (path("."), "Is a directory"),
+        (path("missing"), "No such file"),
+        (path("empty"), "has no routes"),
+        (path("words"), "line 2: 'nowhere 1': no prefix"),
+    ];
+    for command in ["pipeline ip4 --routes 1", "lpm", "fib --readers-only"] {
+        for (path, reason) in &tables {
+            let output = ze_perf(&format!("{command} --table {path}"));
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{command}: {error}");
+            assert!(error.starts_with(&format!("ze-perf: table {path}: {reason}")), "{command}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_told_on_stderr_needs_no_reader() {
+    let lines = [
+        ("pipeline baseline --seconds 0.05", 0),
+        ("lpm --family 4 --routes 1000 --trace uniform --runs 1 --engine ze", 0),
+        ("lpm --table nowhere", 1),
+        ("check nowhere nowhere", 2),
+    ];
+    for (line, code) in lines {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ze-perf"));
+        let status = command.args(line.split(' ')).stdout(Stdio::null()).stderr(writer).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{line}");
+    }
+}
+
+#[test]
 fn json_has_the_documented_fields() {
     let json = report("pipeline ip4 --routes 100 --pattern covered --flows 50 --size imix --batch 32");
     let expected = [

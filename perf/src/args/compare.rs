@@ -1,18 +1,16 @@
 //! Options of `ze-perf compare`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
 use ze_pktgen::traffic::Sizes;
 
-use super::conflict;
+use super::values::{IpVersion, within};
+use super::{choose_cores, conflict};
 use crate::dut::DutKind;
 use crate::lab::{Cores, GeneratorKind, Placement, SinkKind};
-use crate::pipeline::routes::{Family, SYNTHETIC_MAX, Source};
+use crate::pipeline::routes::{SYNTHETIC_MAX, Source};
 
 pub(super) const COMPARE_HELP: &str = "\
 Every forwarder in turn stands between the same two cables (veth) in network namespaces of its own, and is taken away \
@@ -57,10 +55,10 @@ pub struct CompareArgs {
     #[arg(long, value_name = "BYTES|imix")]
     size: Option<String>,
     /// How much of what is offered may get lost, percent
-    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = loss)]
+    #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = within(0.0, 50.0))]
     loss: f64,
     /// How long each trial lasts
-    #[arg(long, value_name = "S", default_value = "0.5", value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value = "0.5", value_parser = within(0.05, 60.0))]
     seconds: f64,
     /// Rounds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -100,27 +98,6 @@ pub struct CompareArgs {
     history: Option<PathBuf>,
 }
 
-/// IPv4 or IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IpVersion {
-    /// IPv4
-    Ip4,
-    /// IPv6
-    Ip6,
-}
-
-impl IpVersion {
-    /// As the tables know it.
-    #[must_use]
-    pub const fn family(self) -> Family {
-        match self {
-            Self::Ip4 => Family::V4,
-            Self::Ip6 => Family::V6,
-        }
-    }
-}
-
 /// What is to be compared, and how.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "named as the options")]
@@ -153,7 +130,7 @@ impl CompareArgs {
     /// # Errors
     /// An error that says what and why, as the parser's own.
     pub fn check(self) -> Result<CompareOrder, clap::Error> {
-        let cores = self.cores()?;
+        let cores = choose_cores(Some(self.tester_core), Some(self.dut_core), "compare")?;
         let least = if self.family == IpVersion::Ip4 { "64" } else { "78" };
         let size = self.size.unwrap_or_else(|| least.to_owned());
         let sizes =
@@ -183,16 +160,6 @@ impl CompareArgs {
             history: self.history,
         })
     }
-
-    fn cores(&self) -> Result<Cores, clap::Error> {
-        for core in [self.tester_core, self.dut_core] {
-            super::choose_core(Some(core), "compare")?;
-        }
-        if self.tester_core == self.dut_core {
-            return Err(conflict("compare", "the tester and the forwarder need a core each"));
-        }
-        Ok(Cores { tester: self.tester_core, dut: self.dut_core })
-    }
 }
 
 /// Live frames are all of one size.
@@ -205,20 +172,4 @@ fn generator(wanted: Option<GeneratorKind>, sizes: &Sizes) -> Result<GeneratorKi
         (None, true) => Ok(GeneratorKind::LiveFrames),
         (None, false) => Ok(GeneratorKind::AfXdp),
     }
-}
-
-fn loss(text: &str) -> Result<f64, String> {
-    let percent = f64::from_str(text).map_err(|_| format!("'{text}' is not a number"))?;
-    if !(0.0..=50.0).contains(&percent) {
-        return Err(format!("{text} is not in 0 to 50"));
-    }
-    Ok(percent)
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = f64::from_str(text).map_err(|_| format!("'{text}' is not a number"))?;
-    if !(0.05..=60.0).contains(&seconds) {
-        return Err(format!("{text} is not in 0.05 to 60"));
-    }
-    Ok(seconds)
 }

@@ -1,18 +1,17 @@
 //! Options of `ze-perf lab`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use ze_pktgen::daemons::Binaries;
 use ze_pktgen::traffic::{FLOWS_MAX, Sizes};
 
-use super::conflict;
+use super::values::{IpVersion, share, within};
+use super::{choose_cores, conflict};
 use crate::dut;
 use crate::lab::search::Goal;
-use crate::lab::{BenchOptions, Cores, GeneratorKind, LabOptions, Placement, SinkKind};
-use crate::pipeline::routes::{Family, SYNTHETIC_MAX, Source};
+use crate::lab::{BenchOptions, GeneratorKind, LabOptions, Placement, SinkKind};
+use crate::pipeline::routes::{SYNTHETIC_MAX, Source};
 
 pub(super) const LAB_HELP: &str = "\
 A generator and a sink on AF_XDP, two veths, and between them the device under test (DUT) in a network namespace of its
@@ -56,7 +55,7 @@ pub struct LabArgs {
     dut: String,
     /// IPv4, IPv6
     #[arg(long, value_enum, value_name = "FAMILY,…", value_delimiter = ',', default_value = "ip4")]
-    family: Vec<FamilyArg>,
+    family: Vec<IpVersion>,
     /// Bytes of a frame with its FCS, 64 to 1518, or `imix`; IPv6 raises it to 78 at least
     #[arg(long, value_name = "BYTES|imix,…", value_delimiter = ',', default_value = "64,imix")]
     size: Vec<Sizes>,
@@ -78,10 +77,10 @@ pub struct LabArgs {
     #[arg(long, value_name = "RATIO", default_value = "0.01", value_parser = share)]
     width: f64,
     /// How long each trial is, seconds, 0.05 to 600
-    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value = "1", value_parser = within(TRIAL_MIN_S, TRIAL_MAX_S))]
     trial: f64,
     /// How long a load has to be tried, seconds [default: as long as three trials]
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = within(TRIAL_MIN_S, TRIAL_MAX_S))]
     sum: Option<f64>,
     /// Share of that time in which trials may be bad
     #[arg(long, value_name = "RATIO", default_value = "0.5", value_parser = share)]
@@ -121,15 +120,9 @@ pub struct LabArgs {
     history: Option<PathBuf>,
 }
 
-/// A family on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum FamilyArg {
-    /// IPv4
-    Ip4,
-    /// IPv6
-    Ip6,
-}
-
+/// Seconds of a trial, and of all trials of a load.
+const TRIAL_MIN_S: f64 = 0.05;
+const TRIAL_MAX_S: f64 = 600.0;
 /// Trials and bounds of `--quick`.
 const QUICK_TRIAL_S: f64 = 0.25;
 const QUICK_WIDTH: f64 = 0.05;
@@ -146,7 +139,7 @@ impl LabArgs {
             let all = dut::names().join(", ");
             return Err(conflict("lab", &format!("there is no DUT '{}'; there are {all}", self.dut)));
         }
-        let cores = self.cores()?;
+        let cores = choose_cores(self.tester_core, self.core, "lab")?;
         let (trial_seconds, width) =
             if self.quick { (QUICK_TRIAL_S, QUICK_WIDTH) } else { (self.trial, self.width) };
         let sum_seconds = if self.quick { trial_seconds } else { self.sum.unwrap_or(3.0 * trial_seconds) };
@@ -162,10 +155,6 @@ impl LabArgs {
         let exceed_ratio = self.exceed_ratio;
         let goal = |loss_ratio| Goal { loss_ratio, width, trial_seconds, sum_seconds, exceed_ratio };
         let sizes = if self.quick { self.size.into_iter().take(1).collect() } else { self.size };
-        let family = |family: &FamilyArg| match family {
-            FamilyArg::Ip4 => Family::V4,
-            FamilyArg::Ip6 => Family::V6,
-        };
         let routes = if self.table.is_empty() {
             vec![Source::Synthetic(self.routes as usize)]
         } else {
@@ -174,7 +163,7 @@ impl LabArgs {
         Ok(LabOptions {
             dut: self.dut,
             idle: self.idle,
-            families: self.family.iter().map(family).collect(),
+            families: self.family.iter().map(|family| family.family()).collect(),
             sizes,
             routes,
             flows: self.flows,
@@ -196,37 +185,4 @@ impl LabArgs {
             history: self.history,
         })
     }
-
-    fn cores(&self) -> Result<Cores, clap::Error> {
-        let available: Vec<_> =
-            core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
-        let (Some(first), Some(last)) = (available.first(), available.last()) else {
-            return Err(conflict("lab", "the system does not say which cores there are"));
-        };
-        let cores = Cores { tester: self.tester_core.unwrap_or(*first), dut: self.core.unwrap_or(*last) };
-        if let Some(wrong) = [cores.tester, cores.dut].iter().find(|core| !available.contains(core)) {
-            let all = format!("core {wrong} is not available to this process; these are: {available:?}");
-            return Err(conflict("lab", &all));
-        }
-        if cores.tester == cores.dut {
-            return Err(conflict("lab", "tester and DUT need a core each"));
-        }
-        Ok(cores)
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let share = f64::from_str(text).map_err(|_| format!("'{text}' is not a number"))?;
-    if !(0.0..1.0).contains(&share) {
-        return Err(format!("{text} is not a share: from 0 to less than 1"));
-    }
-    Ok(share)
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = f64::from_str(text).map_err(|_| format!("'{text}' is not a number"))?;
-    if !(0.05..=600.0).contains(&seconds) {
-        return Err(format!("{text} is not in 0.05 to 600"));
-    }
-    Ok(seconds)
 }

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use ze_graph::{BATCH_MAX, RECEIVE_MAX};
 
+use super::values::within;
 use super::{choose_core, conflict};
 use crate::pipeline::Peer;
 use crate::pipeline::routes::{Family, SYNTHETIC_MAX, Source};
@@ -91,7 +92,7 @@ pub struct PipelineArgs {
         value_parser = clap::value_parser!(u16).range(BATCH_MIN as i64..=BATCH_MAX as i64))]
     batch: Vec<u16>,
     /// How long each run measures, 0.05 to 600
-    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value = "1", value_parser = within(0.05, 600.0))]
     seconds: f64,
     /// Runs, 5 to 1000
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(5..=1000))]
@@ -187,9 +188,7 @@ impl Options {
         let routes = match &self.routes {
             Source::Synthetic(1) => "1 route".to_owned(),
             Source::Synthetic(count) => format!("{count} routes"),
-            Source::File(path) => {
-                path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-            }
+            Source::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
         };
         let (flows, plural) = (self.flows, if self.flows == 1 { "" } else { "s" });
         let rest =
@@ -235,10 +234,8 @@ impl PipelineArgs {
         let wanted = |family| self.all || self.scenario.iter().any(|scenario| scenario.family() == family);
         for path in &self.table {
             // What can not be read is told when it is read whole, with the line.
-            let family = match Family::of_table(path) {
-                Some(family) => family,
-                None => self.scenario.first().map_or(Family::V4, |scenario| scenario.family()),
-            };
+            let family = Family::of_table(path)
+                .unwrap_or_else(|_| self.scenario.first().map_or(Family::V4, |scenario| scenario.family()));
             if tables.iter().any(|(other, _)| *other == family) {
                 return Err(conflict("pipeline", &format!("two tables of one family: {}", path.display())));
             }
@@ -334,12 +331,4 @@ fn all(case: &Options, tables: &[(Family, PathBuf)]) -> Vec<Options> {
         cases.extend(batches.map(|batch| Options { batch, ..case.clone() }));
     }
     cases
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = f64::from_str(text).map_err(|_| format!("'{text}' is not a number"))?;
-    if !(0.05..=600.0).contains(&seconds) {
-        return Err(format!("{text} is not in 0.05 to 600"));
-    }
-    Ok(seconds)
 }

@@ -1,7 +1,8 @@
 //! Options of `ze-perf report` and `ze-perf check`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
+
+use super::values::within;
 
 /// Options of `ze-perf report`.
 #[derive(Debug, clap::Args)]
@@ -25,22 +26,14 @@ pub struct CheckArgs {
     /// Results to be judged
     pub new: PathBuf,
     /// A change of less than so many percent is none, however quiet the machine was
-    #[arg(long, value_name = "PERCENT", default_value = "3", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value = "3", value_parser = within(0.1, 100.0))]
     pub limit: f64,
     /// More noise than so many percent, and nothing is said about a case
-    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = within(0.1, 100.0))]
     pub noise: f64,
     /// Compare results of different machines
     #[arg(long)]
     pub any_machine: bool,
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    let percent = f64::from_str(text).map_err(|_| format!("'{text}' is not a number"))?;
-    if !(0.1..=100.0).contains(&percent) {
-        return Err(format!("{text} is not in 0.1 to 100"));
-    }
-    Ok(percent)
 }
 
 pub(super) const CHECK_HELP: &str = "\

@@ -131,14 +131,15 @@ fn cases(options: &LabOptions) -> Result<Vec<Case>> {
 }
 
 fn routes(options: &LabOptions) -> Result<Vec<IpNet>> {
+    let with_family = |source: &Source| match source {
+        Source::Synthetic(_) => Ok((source.clone(), None)),
+        Source::File(path) => Ok((source.clone(), Some(Family::of_table(path)?))),
+    };
+    let sources = options.routes.iter().map(with_family).collect::<Result<Vec<_>>>()?;
     let mut all = Vec::new();
     for family in &options.families {
-        let of_family = |source: &&Source| match source {
-            Source::Synthetic(_) => true,
-            Source::File(path) => Family::of_table(path) == Some(*family),
-        };
-        let source = options.routes.iter().find(of_family);
-        let source = source.with_context(|| format!("there is no table for {}", name(*family)))?;
+        let source = sources.iter().find(|(_, of)| of.is_none_or(|of| of == *family));
+        let (source, _) = source.with_context(|| format!("there is no table for {}", name(*family)))?;
         all.extend(Routes::load(source, *family)?.all.into_iter().map(|(net, _)| net));
     }
     Ok(all)

@@ -6,7 +6,6 @@ use clap::ValueEnum;
 use serde::Serialize;
 use ze_graph::RECEIVE_MAX;
 
-use super::table;
 use crate::pipeline::routes::{Family, SYNTHETIC_MAX};
 
 /// What `ze-perf lpm --help` says at its end.
@@ -91,7 +90,7 @@ impl LpmArgs {
     pub(super) fn families(&self) -> anyhow::Result<Vec<Family>> {
         match (&self.table, self.family) {
             (_, Some(family)) => Ok(vec![family]),
-            (Some(path), None) => Ok(vec![table::family_of(path)?]),
+            (Some(path), None) => Ok(vec![Family::of_table(path)?]),
             (None, None) => Ok(vec![Family::V4, Family::V6]),
         }
     }

@@ -8,6 +8,7 @@ use super::args::{LpmArgs, Trace};
 use super::engine::{Built, ReadersLose};
 use crate::machine::Machine;
 use crate::pipeline::routes::Family;
+use crate::progress::note;
 use crate::stats::{median, rounded};
 
 /// The figures of all engines.
@@ -81,7 +82,7 @@ impl Report {
 
     pub(super) fn skip(&mut self, engine: &str, error: &anyhow::Error) {
         if self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted == engine) {
-            eprintln!("ze-perf: SKIPPED: {engine}: {error:#}");
+            note(format_args!("SKIPPED: {engine}: {error:#}"));
             self.skipped.push((engine, error).into());
         }
     }

@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use ipnet::IpNet;
 use ze_lpm::{Prefix, V4, V6, Value};
 
 use super::args::{LpmArgs, Trace};
 use crate::pipeline::random::Random;
-use crate::pipeline::routes::{self, Family, Model, Routes, Source, number, random_address};
+use crate::pipeline::routes::{Family, Model, Routes, Source, number, random_address};
 
 /// Lookups that one figure is made of.
 pub(super) const CHUNK: usize = 1 << 16;
@@ -142,15 +141,6 @@ fn host(routes: &Routes, random: &mut Random) -> u128 {
     let (net, _) = routes.all[random.below(routes.all.len())];
     let host_bits = u32::from(routes.family.bits() - net.prefix_len());
     number(net.addr()) | random.wide().checked_shr(128 - host_bits).unwrap_or(0)
-}
-
-/// The family of a table's first route.
-pub(crate) fn family_of(path: &Path) -> Result<Family> {
-    let text = routes::read(path).with_context(|| format!("table {}", path.display()))?;
-    let is_route = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
-    let first =
-        text.lines().find(is_route).with_context(|| format!("table {} has no routes", path.display()))?;
-    Ok(if first.contains(':') { Family::V6 } else { Family::V4 })
 }
 
 /// Adds routes until there are `wanted`, keeping the table's shape: half are the block next to an existing route, half

@@ -5,17 +5,19 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::report::Report;
+use super::routes::{Routes, Source};
 use super::{planned_s, run};
 use crate::args::PipelineOrder;
 use crate::history;
 use crate::interrupt::{EXIT_CODE, Interrupt};
-use crate::progress::Progress;
+use crate::progress::{Progress, note};
 
 /// Measures every case, and prints each result when it is there.
 ///
 /// # Errors
 /// When a case could not be measured: those before it have been printed.
 pub fn run_order(order: &PipelineOrder) -> Result<ExitCode> {
+    check_tables(order)?;
     let interrupt = Interrupt::listen()?;
     let progress = Progress::new(order.cases.iter().map(|case| case.runs).sum());
     announce(order, &progress);
@@ -29,15 +31,24 @@ pub fn run_order(order: &PipelineOrder) -> Result<ExitCode> {
         }
         if interrupt.is_set() {
             progress.end();
-            eprintln!(
-                "ze-perf: interrupted{}",
-                if report.is_some() { "" } else { " before a run had ended" }
-            );
+            note(if report.is_some() { "interrupted" } else { "interrupted before a run had ended" });
             return Ok(EXIT_CODE.into());
         }
     }
     progress.end();
     Ok(ExitCode::SUCCESS)
+}
+
+/// A table that can not be read is told before anything is measured, and not after the cases before its own.
+fn check_tables(order: &PipelineOrder) -> Result<()> {
+    let mut seen: Vec<&Source> = Vec::new();
+    for case in &order.cases {
+        if matches!(case.routes, Source::File(_)) && !seen.contains(&&case.routes) {
+            Routes::load(&case.routes, case.scenario.family())?;
+            seen.push(&case.routes);
+        }
+    }
+    Ok(())
 }
 
 fn tell(report: &Report, order: &PipelineOrder, progress: &Progress) -> Result<()> {

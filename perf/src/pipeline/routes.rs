@@ -71,13 +71,18 @@ impl Family {
         if address.is_ipv4() { Self::V4 } else { Self::V6 }
     }
 
-    /// The family of the first route in a file. None of what is no table.
-    #[must_use]
-    pub fn of_table(path: &Path) -> Option<Self> {
-        let text = read(path).ok()?;
-        let is_route = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
-        let prefix = text.lines().find(is_route)?.split_ascii_whitespace().next()?;
-        Some(Self::of(prefix.parse::<IpNet>().ok()?.addr()))
+    /// The family of the first route in a file.
+    ///
+    /// # Errors
+    /// When the file can not be read, has no route, or begins with none.
+    pub fn of_table(path: &Path) -> Result<Self> {
+        let first = || {
+            let text = read(path)?;
+            let (at, line) = lines(&text).next().context("has no routes")?;
+            prefix(line).with_context(|| format!("line {at}: '{line}'"))
+        };
+        let net = first().with_context(|| format!("table {}", path.display()))?;
+        Ok(Self::of(net.addr()))
     }
 }
 
@@ -148,19 +153,15 @@ impl Routes {
     fn parse(text: &str, family: Family) -> Result<Self> {
         let mut hops: HashMap<u32, u16> = HashMap::new();
         let mut routes: BTreeMap<IpNet, u16> = BTreeMap::new();
-        for (at, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (net, id) = route(line, family).with_context(|| format!("line {}: '{line}'", at + 1))?;
+        for (at, line) in lines(text) {
+            let (net, id) = route(line, family).with_context(|| format!("line {at}: '{line}'"))?;
             let next = hops.len();
             let hop = *hops.entry(id).or_insert(next as u16);
             if hops.len() > HOPS_MAX {
-                bail!("line {}: more than {HOPS_MAX} different nexthops", at + 1);
+                bail!("line {at}: more than {HOPS_MAX} different nexthops");
             }
             if routes.insert(net, hop).is_some() {
-                bail!("line {}: {net} is there twice", at + 1);
+                bail!("line {at}: {net} is there twice");
             }
         }
         if routes.is_empty() {
@@ -205,12 +206,22 @@ pub(crate) fn random_address(family: Family, random: &mut Random) -> u128 {
     }
 }
 
+/// The lines of a table that are to be routes, with their numbers, from 1 on.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let numbered = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+    numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn prefix(line: &str) -> Result<IpNet> {
+    line.split_ascii_whitespace().next().unwrap_or_default().parse().context("no prefix")
+}
+
 fn route(line: &str, family: Family) -> Result<(IpNet, u32)> {
     let mut words = line.split_ascii_whitespace();
-    let (Some(prefix), Some(id), None) = (words.next(), words.next(), words.next()) else {
+    let (Some(_), Some(id), None) = (words.next(), words.next(), words.next()) else {
         bail!("is not 'PREFIX NEXTHOP-NUMBER'");
     };
-    let net: IpNet = prefix.parse().context("no prefix")?;
+    let net = prefix(line)?;
     if Family::of(net.addr()) != family {
         bail!("is not of the scenario's family");
     }
@@ -220,14 +231,14 @@ fn route(line: &str, family: Family) -> Result<(IpNet, u32)> {
     Ok((net, id.parse().context("no nexthop number")?))
 }
 
-pub(crate) fn read(path: &Path) -> Result<String> {
+fn read(path: &Path) -> Result<String> {
     let mut file = BufReader::new(File::open(path)?);
     let mut bytes = Vec::new();
     file.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.starts_with(&ZSTD_MAGIC) {
         let packed = std::mem::take(&mut bytes);
-        let mut unpacked = zstd::stream::read::Decoder::new(packed.as_slice())?;
-        unpacked.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        let mut unpacked = zstd::stream::read::Decoder::new(packed.as_slice()).context("does not unpack")?;
+        unpacked.by_ref().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).context("does not unpack")?;
     }
     if bytes.len() as u64 > FILE_BYTES_MAX {
         bail!("is larger than {FILE_BYTES_MAX} bytes");
