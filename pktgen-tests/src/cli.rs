@@ -2,6 +2,20 @@
 //!
 //! Exit codes: 0 all is as it should be, 1 something that was looked at is wrong, 2 the command could not do its work.
 
+/// A line on stdout. Nobody may be reading (`… | head`): the exit code tells all the same.
+macro_rules! say {
+    ($($words:tt)*) => {
+        _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($words)*)))
+    };
+}
+
+/// A line on stderr, with the program's name. Nobody may be reading there, either.
+macro_rules! note {
+    ($($words:tt)*) => {
+        _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("ze-pktgen: {}\n", format_args!($($words)*)))
+    };
+}
+
 mod fuzz;
 mod generate;
 mod import;
@@ -14,7 +28,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::lab::Interrupt;
 
@@ -52,7 +66,7 @@ enum Command {
 
 /// Runs the command; the exit code is for the shell.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(args) {
+    let args = match parse(args) {
         Ok(args) => args,
         Err(error) => {
             // Help and version are no failure; clap knows which stream each goes to.
@@ -72,10 +86,36 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(WRONG),
         Err(error) => {
-            eprintln!("ze-pktgen: {error:#}");
+            note!("{}", told(&error));
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// A negative number is a value, refused with the range, and not an unknown option.
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let values = |arg: Arg| match arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    };
+    let command = Args::command().mut_subcommands(|command| command.mut_args(values));
+    Args::from_arg_matches(&command.try_get_matches_from(args)?)
+}
+
+/// The error and its causes, each once: some are told by what they caused already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+    }
+    let mut refusals = error.chain().filter_map(|cause| cause.downcast_ref::<libbpf_rs::Error>());
+    if refusals.any(|refusal| refusal.kind() == libbpf_rs::ErrorKind::PermissionDenied) {
+        text.push_str(" (it needs root)");
+    }
+    text
 }
 
 /// Does what ends in order at the first Ctrl-C: devices are as they were.

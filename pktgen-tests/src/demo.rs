@@ -20,6 +20,7 @@ mod table;
 mod throughput;
 mod workers;
 
+use std::io::{Write as _, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -86,20 +87,21 @@ pub fn run(options: &Options) -> Result<Summary, Failure> {
     }
 }
 
-/// Runs the tour and prints the summary to standard output, or the failure to standard error.
+/// Runs the tour and prints the summary to standard output, or the failure to standard error. Nobody may be reading: the
+/// exit code tells all the same.
 #[must_use]
 pub fn run_and_report(options: &Options) -> ExitCode {
     match run(options) {
         Ok(summary) if options.json => {
-            println!("{}", summary.to_json());
+            _ = writeln!(stdout(), "{}", summary.to_json());
             ExitCode::SUCCESS
         }
         Ok(summary) => {
-            print!("{summary}");
+            _ = write!(stdout(), "{summary}");
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            eprintln!("{failure}");
+            _ = writeln!(stderr(), "{failure}");
             ExitCode::FAILURE
         }
     }

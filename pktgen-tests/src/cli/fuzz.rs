@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<bool> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = args.seed.unwrap_or(now.as_secs());
     let share = Duration::from_secs(args.seconds) / groups.len() as u32;
-    println!("seed {seed}, {} scenarios, {} s", scenarios.len(), args.seconds);
+    say!("seed {seed}, {} scenarios, {} s", scenarios.len(), args.seconds);
     // What panics is told once, as the find that it is, and not for each of the smaller inputs.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> Result<bool> {
     for (router, members) in groups {
         let mut oracle = MemoryOracle::new(router, seed);
         let (rounds, find) = fuzz(&mut oracle, &inputs(&members), seed, until(Instant::now() + share));
-        println!("{}: {rounds} rounds", router.file.display());
+        say!("{}: {rounds} rounds", router.file.display());
         if let Some(find) = find {
             outcome = save(&args.save, router, seed, &find).map(|()| false);
             break;
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<bool> {
     }
     std::panic::set_hook(hook);
     if matches!(outcome, Ok(true)) {
-        println!("no packet got lost, and nothing broke");
+        say!("no packet got lost, and nothing broke");
     }
     outcome
 }
@@ -77,7 +77,7 @@ fn save(directory: &Path, router: &Router, seed: u64, find: &Find) -> Result<()>
     let draft = Draft { about: &about, router: &router, name: &name, law_only: true, lines: &lines };
     std::fs::write(&path, draft.text()).with_context(|| format!("write {}", path.display()))?;
     file::read(&path)?;
-    println!(
+    say!(
         "FOUND in round {}: {}\n  {} frames show it: {}",
         find.round,
         find.what,

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 use serde_json::json;
-use ze_packet::MacAddr;
+use ze_packet::{MacAddr, ethernet};
+use ze_xsk::Device;
 
 use super::report;
 use crate::lab::Interrupt;
@@ -18,19 +21,19 @@ use crate::traffic::{
 pub(super) const RUN_DEFAULT: u16 = 1;
 
 pub(super) const HELP: &str = "\
-Addresses: one, a range A-B, a list A,B,C, or random hosts of prefixes, random:P,P. Ports: one, A-B, A,B,C, random
-(1024 to 65535). Flow number n takes the n-th of each, in turns; random ones come from --seed. Layers, from outside in:
+Addresses: one, a range A-B, a list A,B,C, or random hosts of prefixes, random:P,P. Ports: one, A-B, A,B,C, random \
+(1024 to 65535). Flow number n takes the n-th of each, in turns; random ones come from --seed. Layers, from outside in: \
 vlan:100, svlan:200, mpls:16, 'gre:FROM>TO' or 'gre:FROM>TO#KEY', 'vxlan:FROM>TO#VNI'.
 
-Each packet carries a signature of 12 bytes: run, stream (the queue), sequence number, time. With --sink the same
-program receives, and tells loss, order, duplicates and latency; else see `ze-pktgen receive`. The exit code is 1 if
+Each packet carries a signature of 12 bytes: run, stream (the queue), sequence number, time. With --sink the same \
+program receives, and tells loss, order, duplicates and latency; else see `ze-pktgen receive`. The exit code is 1 if \
 packets were lost, came twice, or with a wrong checksum.
 
-Devices are those of the network namespace that the program runs in: `ip netns exec NAME ze-pktgen …`. All queues of a
+Devices are those of the network namespace that the program runs in: `ip netns exec NAME ze-pktgen …`. All queues of a \
 device are taken, and its XDP hook.
 
-Fields of --json: sent, seconds, pps, late_s (the generator was behind its rate), and with --sink received, lost,
-loss_ratio, reordered, duplicates, corrupt, foreign, missed_by_sink, returned, latency_us (min, mean, p50, p90, p99,
+Fields of --json: sent, seconds, pps, late_s (the generator was behind its rate), and with --sink received, lost, \
+loss_ratio, reordered, duplicates, corrupt, foreign, missed_by_sink, returned, latency_us (min, mean, p50, p90, p99, \
 p99_9, max).";
 
 #[derive(Debug, clap::Args)]
@@ -73,7 +76,7 @@ pub(super) struct Args {
     /// Stop after so many packets
     #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Stop after so long [default: 1]
+    /// Stop after so long; at a rate, after as many packets as belong to that time, late or not [default: 1]
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<Duration>,
     /// Receive by this device, in the same program
@@ -121,15 +124,22 @@ impl From<Protocol> for Transport {
 /// Says whether everything that was sent arrived, if that was looked at.
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<bool> {
     let packets = packets(args)?;
+    if args.sink.as_ref() == Some(&args.device) {
+        bail!("--sink {} is the device that sends; packets arrive by another", args.device);
+    }
+    for device in std::iter::once(&args.device).chain(&args.sink) {
+        check_device(device)?;
+        note_mtu(device, &packets, args)?;
+    }
     let mut generator = Generator::open(&args.device)?;
-    eprintln!("ze-pktgen: {}; {} flows", generator.report(), packets.flows());
+    note!("{}; {} flows", generator.report(), packets.flows());
     let stop = match (args.count, args.seconds) {
         (Some(count), _) => Stop::Packets(count),
         (None, seconds) => Stop::Time(seconds.unwrap_or(Duration::from_secs(1))),
     };
     if let Some(sink) = &args.sink {
         let sink = Sink::open(sink)?;
-        eprintln!("ze-pktgen: {}", sink.report());
+        note!("{}", sink.report());
         let mut receiver = Receiver::Full(Box::new(sink));
         let outcome =
             trial(&mut generator, &mut receiver, &packets, (args.rate, stop), args.shape.run, interrupt);
@@ -146,17 +156,39 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<bool> {
     let (pps, late_s) = (sent as f64 / elapsed.max(1e-6), sending.slipped_ns() as f64 / 1e9);
     generator.close();
     if args.json {
-        println!("{}", json!({ "sent": sent, "seconds": elapsed, "pps": pps, "late_s": late_s }));
+        say!("{}", json!({ "sent": sent, "seconds": elapsed, "pps": pps, "late_s": late_s }));
     } else {
-        println!("sent {sent} packets in {elapsed:.3} s, {pps:.0} a second; {late_s:.3} s late");
+        say!("sent {sent} packets in {elapsed:.3} s, {pps:.0} a second; {late_s:.3} s late");
     }
     Ok(true)
+}
+
+/// Refuses a device that is not there, or down: the kernel takes no packet for it, and it would never end.
+pub(super) fn check_device(name: &str) -> Result<()> {
+    Device::by_name(name)?;
+    let mut all = getifaddrs().context("asking which devices are up")?;
+    if all.any(|one| one.interface_name == name && !one.flags.contains(InterfaceFlags::IFF_UP)) {
+        bail!("device {name} is down: ip link set {name} up");
+    }
+    Ok(())
+}
+
+/// AF_XDP does not mind the MTU. Who receives may: Linux lets one tag go beyond it (`is_skb_forwardable`).
+fn note_mtu(device: &str, packets: &Packets, args: &Args) -> Result<()> {
+    let mtu = Device::by_name(device)?.mtu()? as usize;
+    let is_tagged = matches!(args.shape.layers.first(), Some(Layer::Vlan { .. }));
+    let l2_bytes = ethernet::HEADER_BYTES + if is_tagged { ethernet::TAG_BYTES } else { 0 };
+    let len_bytes = packets.longest_bytes() - l2_bytes;
+    if len_bytes > mtu {
+        note!("packets of {len_bytes} bytes are larger than the MTU of {device}, {mtu}: they may not arrive");
+    }
+    Ok(())
 }
 
 fn packets(args: &Args) -> Result<Packets> {
     let from_mac = match args.from_mac {
         Some(mac) => mac,
-        None => ze_xsk::Device::by_name(&args.device)?.mac()?,
+        None => Device::by_name(&args.device)?.mac()?,
     };
     let spec = PacketSpec {
         to_mac: args.to_mac,
@@ -190,7 +222,7 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
 }
 
 pub(super) fn packets_per_second(text: &str) -> Result<f64, String> {
-    let wrong = || format!("'{text}' is no rate: packets a second, as 1000, 250k, 1.2M");
+    let wrong = || format!("'{text}' is no rate: packets a second, as 1000, 250k, 1.2M; 0.1 to 1000M");
     let (number, unit) = match text.char_indices().next_back() {
         Some((at, 'k')) => (&text[..at], 1e3),
         Some((at, 'M')) => (&text[..at], 1e6),

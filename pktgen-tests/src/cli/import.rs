@@ -62,8 +62,8 @@ pub(super) fn run(args: &Args) -> Result<bool> {
     std::fs::write(&args.output, draft.text()).with_context(|| format!("write {}", args.output.display()))?;
     file::read(&args.output)?;
     let file = args.output.display();
-    println!("{file}: {sent_count} frames into {from}, {came_count} out of {to}.");
-    println!("What is dropped by design still wants naming under `drops`: ze-pktgen run {file}");
+    say!("{file}: {sent_count} frames into {from}, {came_count} out of {to}.");
+    say!("What is dropped by design still wants naming under `drops`: ze-pktgen run {file}");
     Ok(true)
 }
 

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use ze_packet::MacAddr;
 
-use super::generate::{Shape, seconds};
+use super::generate::{Shape, check_device, seconds};
 use super::report;
 use crate::lab::Interrupt;
 use crate::traffic::{Arrivals, PacketSpec, Packets, Ports, Sink, Sizes, now_ns};
 
 pub(super) const HELP: &str = "\
-Counts what `ze-pktgen generate` sent with the same --layer, --protocol and --run. What was sent is told from the
-highest sequence number of each stream: packets lost after the last one that arrived are not seen. Latency means
-something only if both programs run on the same machine. Ends after --seconds, or --idle seconds after the last
+Counts what `ze-pktgen generate` sent with the same --layer, --protocol and --run. What was sent is told from the \
+highest sequence number of each stream: packets lost after the last one that arrived are not seen. Latency means \
+something only if both programs run on the same machine. Ends after --seconds, or --idle seconds after the last \
 packet, or by Ctrl-C. The exit code is 1 if packets were lost, came twice, or with a wrong checksum.
 
 Fields of --json: received, lost, loss_ratio, reordered, duplicates, corrupt, foreign, missed_by_sink, latency_us.";
@@ -44,8 +44,9 @@ pub(super) struct Args {
 /// Says whether everything arrived.
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<bool> {
     let packets = packets(args)?;
+    check_device(&args.device)?;
     let mut sink = Sink::open(&args.device)?;
-    eprintln!("ze-pktgen: {}", sink.report());
+    note!("{}", sink.report());
     let mut arrivals = Arrivals::new(args.shape.run, STREAMS);
     let (began, mut last) = (Instant::now(), None);
     while !interrupt.is_set() {

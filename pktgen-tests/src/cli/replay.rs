@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 
-use super::generate::packets_per_second;
+use super::generate::{check_device, packets_per_second};
 use crate::lab::Interrupt;
 use crate::traffic::{Capture, Generator, ReplayRate, replay};
 
 pub(super) const HELP: &str = "\
-Frames are sent as they were captured, with their timing, by the first queue, so that their order stays. Frames that
+Frames are sent as they were captured, with their timing, by the first queue, so that their order stays. Frames that \
 were captured in part, or are longer than 1792 bytes, are left out.
 
 Fields of --json: frames, left_out, sent, bytes, seconds, pps, late_max_us (the latest that a frame was behind its time).";
@@ -38,9 +38,10 @@ pub(super) struct Args {
 /// Sends it.
 pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<bool> {
     let capture = Capture::read(&args.file)?;
+    check_device(&args.device)?;
     let mut generator = Generator::open(&args.device)?;
-    eprintln!(
-        "ze-pktgen: {}; {} frames of {:.3} s, {} left out",
+    note!(
+        "{}; {} frames of {:.3} s, {} left out",
         generator.report(),
         capture.frames.len(),
         capture.duration().as_secs_f64(),
@@ -55,15 +56,16 @@ pub(super) fn run(args: &Args, interrupt: &Interrupt) -> Result<bool> {
     if args.json {
         let (frames, left_out) = (capture.frames.len(), capture.left_out);
         let (sent, bytes) = (done.sent, done.sent_bytes);
-        println!(
+        say!(
             "{}",
             json!({ "frames": frames, "left_out": left_out, "sent": sent, "bytes": bytes, "seconds": seconds,
                 "pps": pps, "late_max_us": late_us })
         );
     } else {
-        println!(
+        say!(
             "sent {} frames, {} bytes, in {seconds:.3} s; at most {late_us:.1} µs late",
-            done.sent, done.sent_bytes
+            done.sent,
+            done.sent_bytes
         );
     }
     Ok(true)

@@ -19,11 +19,11 @@ pub(super) fn outcome(outcome: &Outcome, is_json: bool) -> bool {
         value["pps"] = json!(pps);
         value["late_s"] = json!(late_s);
         value["returned"] = json!(outcome.returned);
-        println!("{value}");
+        say!("{value}");
     } else {
-        println!("sent {sent} packets in {seconds:.3} s, {pps:.0} a second; {late_s:.3} s late");
+        say!("sent {sent} packets in {seconds:.3} s, {pps:.0} a second; {late_s:.3} s late");
         if outcome.returned > 0 {
-            println!("{} frames came back by the sending device", outcome.returned);
+            say!("{} frames came back by the sending device", outcome.returned);
         }
         tell(arrivals, lost, sent, outcome.missed);
     }
@@ -35,7 +35,7 @@ pub(super) fn arrivals(arrivals: &Arrivals, missed: u64, is_json: bool) -> bool 
     let sent = arrivals.expected();
     let lost = sent.saturating_sub(arrivals.received);
     if is_json {
-        println!("{}", judged(arrivals, sent, missed));
+        say!("{}", judged(arrivals, sent, missed));
     } else {
         tell(arrivals, lost, sent, missed);
     }
@@ -48,19 +48,23 @@ fn is_right(arrivals: &Arrivals, lost: u64) -> bool {
 
 fn tell(arrivals: &Arrivals, lost: u64, sent: u64, missed: u64) {
     let percent = lost as f64 / sent.max(1) as f64 * 100.0;
-    println!(
+    say!(
         "received {}, lost {lost} ({percent:.4} %), reordered {}, duplicates {}, wrong checksums {} of {} looked at",
-        arrivals.received, arrivals.reordered, arrivals.duplicates, arrivals.corrupt, arrivals.verified
+        arrivals.received,
+        arrivals.reordered,
+        arrivals.duplicates,
+        arrivals.corrupt,
+        arrivals.verified
     );
     if missed > 0 {
-        println!("of those lost, {missed} reached the sink's device while the sink was too slow");
+        say!("of those lost, {missed} reached the sink's device while the sink was too slow");
     }
     if arrivals.foreign > 0 {
-        println!("{} frames were not of this run", arrivals.foreign);
+        say!("{} frames were not of this run", arrivals.foreign);
     }
     if !arrivals.latency.is_empty() {
         let at = |quantile| arrivals.latency.value_at_quantile(quantile) as f64 / 1e3;
-        println!(
+        say!(
             "latency, µs: min {:.1}, p50 {:.1}, p90 {:.1}, p99 {:.1}, p99.9 {:.1}, max {:.1}",
             arrivals.latency.min() as f64 / 1e3,
             at(0.5),

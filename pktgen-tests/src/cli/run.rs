@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<bool> {
         bail!("there is no scenario to play");
     }
     if args.check {
-        println!("{} scenarios are well-formed", scenarios.len());
+        say!("{} scenarios are well-formed", scenarios.len());
         return Ok(true);
     }
     let kind = if args.backend == BackendKind::Nic { BackendKind::Veth } else { args.backend };
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> Result<bool> {
     let others = scenarios.len() - all.len();
     let left_out = if others > 0 { format!(", {others} are for another backend") } else { String::new() };
     let plural = if all.len() == 1 { "" } else { "s" };
-    println!(
+    say!(
         "{} scenario{plural}, {failed} failed{left_out} ({:.1} s)",
         all.len(),
         began.elapsed().as_secs_f64()
@@ -122,9 +122,9 @@ fn play_group<'a>(args: &Args, router: &Router, members: &[&'a Scenario]) -> Res
         let failure = play(backend.as_mut(), scenario).err();
         let took = began.elapsed();
         match &failure {
-            Some(failure) => print!("{failure}"),
+            Some(failure) => say!("{}", failure.to_string().trim_end()),
             None if args.verbose => {
-                println!("ok     {} ({:.0} ms)", full_name(scenario), took.as_secs_f64() * 1e3)
+                say!("ok     {} ({:.0} ms)", full_name(scenario), took.as_secs_f64() * 1e3)
             }
             None => {}
         }

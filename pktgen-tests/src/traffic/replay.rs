@@ -1,7 +1,8 @@
 //! Captures, sent again with their timing.
 
+use std::error::Error;
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ impl Capture {
             return Err(wrong(format!("is larger than {FILE_BYTES_MAX} bytes")));
         }
         let mut magic = [0; 4];
-        std::io::Read::read_exact(&mut file()?, &mut magic).map_err(|_| wrong("is no capture".to_owned()))?;
+        file()?.read_exact(&mut magic).map_err(|why| wrong(no_capture(why)))?;
         let stamped = if magic == PCAPNG_MAGIC { read_pcapng(file()?) } else { read_pcap(file()?) };
         let capture = Self::of(stamped.map_err(wrong)?);
         if capture.frames.is_empty() {
@@ -127,34 +128,66 @@ struct Stamped {
     is_whole: bool,
 }
 
-fn read_pcap(file: impl std::io::Read) -> Result<Vec<Stamped>, String> {
-    let mut reader = PcapReader::new(file).map_err(|why| format!("is no capture: {why}"))?;
+fn read_pcap(file: impl Read) -> Result<Vec<Stamped>, String> {
+    let mut reader = PcapReader::new(file).map_err(no_capture)?;
     ethernet(reader.header().datalink)?;
     let mut all = Vec::new();
     while let Some(packet) = reader.next_packet() {
-        let packet = packet.map_err(|why| format!("packet {}: {why}", all.len() + 1))?;
+        let packet = packet.map_err(|why| broken(why, all.len()))?;
         let is_whole = packet.orig_len() as usize == packet.data().len();
         all.push(Stamped { at: packet.timestamp(), frame: packet.data().to_vec(), is_whole });
     }
     Ok(all)
 }
 
-fn read_pcapng(file: impl std::io::Read) -> Result<Vec<Stamped>, String> {
-    let mut reader = PcapNgReader::new(file).map_err(|why| format!("is no capture: {why}"))?;
-    let mut all = Vec::new();
+fn read_pcapng(file: impl Read) -> Result<Vec<Stamped>, String> {
+    let mut reader = PcapNgReader::new(file).map_err(no_capture)?;
+    let (mut all, mut packets) = (Vec::new(), 0);
     while let Some(next) = reader.next_block() {
-        let (block, _) = next.map_err(|why| format!("after packet {}: {why}", all.len()))?;
+        let (block, _) = next.map_err(|why| broken(why, packets))?;
         match block {
             Block::InterfaceDescription(interface) => ethernet(interface.linktype)?,
             Block::EnhancedPacket(packet) => {
+                packets += 1;
                 let is_whole = packet.original_len as usize == packet.data.len();
                 all.push(Stamped { at: packet.timestamp, frame: packet.data.into_owned(), is_whole });
             }
-            // A simple packet has no time: it can not be replayed with timing. Other blocks hold no packets.
+            // A simple packet has no time: it can not be replayed with timing.
+            Block::SimplePacket(_) => packets += 1,
+            // Other blocks hold no packets.
             _ => {}
         }
     }
     Ok(all)
+}
+
+/// Why a file does not even begin as a capture.
+fn no_capture(why: impl Error + 'static) -> String {
+    if ends_early(&why) {
+        return "is no capture: it ends within the header of one".to_owned();
+    }
+    format!("is no capture: {}", with_causes(&why))
+}
+
+/// Why a capture can not be read on after so many packets.
+fn broken(why: impl Error + 'static, packets: usize) -> String {
+    if ends_early(&why) {
+        return format!("is cut short or damaged: it ends in the middle of a record, after packet {packets}");
+    }
+    format!("after packet {packets}: {}", with_causes(&why))
+}
+
+fn causes<'a>(why: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(why), |&why| why.source())
+}
+
+fn ends_early(why: &(dyn Error + 'static)) -> bool {
+    let mut errors = causes(why).filter_map(|why| why.downcast_ref::<std::io::Error>());
+    errors.any(|why| why.kind() == ErrorKind::UnexpectedEof)
+}
+
+fn with_causes(why: &(dyn Error + 'static)) -> String {
+    causes(why).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn ethernet(link: DataLink) -> Result<(), String> {

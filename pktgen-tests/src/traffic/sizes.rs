@@ -84,7 +84,10 @@ impl FromStr for Sizes {
         if text == "imix" {
             return Ok(Self::imix(0));
         }
-        let one = |word: &str| word.parse().map_err(|_| format!("'{word}' is neither a number nor imix"));
+        let one = |word: &str| match word {
+            "imix" => Err("imix stands alone".to_owned()),
+            _ => word.parse().map_err(|_| format!("'{word}' is neither a number nor imix")),
+        };
         Self::new(text.split(',').map(one).collect::<Result<_, _>>()?)
     }
 }
@@ -108,9 +111,13 @@ mod tests {
         for text in ["64", "imix", "64,594,1518"] {
             assert_eq!(text.parse::<Sizes>().unwrap().to_string(), text);
         }
-        for (text, reason) in
-            [("63", "63 is not in"), ("1527", "1527 is not in"), ("big", "neither"), ("", "neither")]
-        {
+        for (text, reason) in [
+            ("63", "63 is not in"),
+            ("1527", "1527 is not in"),
+            ("big", "neither"),
+            ("", "neither"),
+            ("imix,64", "stands alone"),
+        ] {
             assert!(text.parse::<Sizes>().unwrap_err().contains(reason), "{text}");
         }
     }

@@ -108,20 +108,35 @@ impl FromStr for Addresses {
 
     /// An address, a range `A-B`, a list `A,B,C`, or random ones of a prefix, `random:PREFIX`, or of several.
     fn from_str(text: &str) -> Result<Self, String> {
-        let address = |word: &str| word.parse::<IpAddr>().map_err(|_| format!("'{word}' is no address"));
+        let one_family = |mut are_ip4: Vec<bool>| {
+            are_ip4.dedup();
+            if are_ip4.len() == 1 { Ok(()) } else { Err(format!("'{text}' mixes families")) }
+        };
         if let Some(nets) = text.strip_prefix("random:") {
             let net = |word: &str| word.parse::<IpNet>().map_err(|_| format!("'{word}' is no prefix"));
-            return Ok(Self::Random(nets.split(',').map(net).collect::<Result<_, _>>()?));
+            let nets = nets.split(',').map(net).collect::<Result<Vec<_>, _>>()?;
+            one_family(nets.iter().map(|net| net.addr().is_ipv4()).collect())?;
+            return Ok(Self::Random(nets));
         }
         if let Some((first, last)) = text.split_once('-') {
             let (first, last) = (address(first)?, address(last)?);
-            let count = distance(first, last).and_then(|far| u32::try_from(far).ok()?.checked_add(1));
+            one_family(vec![first.is_ipv4(), last.is_ipv4()])?;
+            let far = distance(first, last).ok_or_else(|| format!("'{text}' ends before it begins"))?;
+            let count = u32::try_from(far).ok().and_then(|far| far.checked_add(1));
             let count = count.ok_or_else(|| format!("'{text}' is no range of at most 2³² − 1 addresses"))?;
             return Ok(Self::Range { first, count });
         }
         let list = text.split(',').map(address).collect::<Result<Vec<_>, _>>()?;
+        one_family(list.iter().map(IpAddr::is_ipv4).collect())?;
         Ok(if let [one] = list[..] { Self::one(one) } else { Self::List(list) })
     }
+}
+
+fn address(word: &str) -> Result<IpAddr, String> {
+    word.parse().map_err(|_| match word.parse::<IpNet>() {
+        Ok(_) => format!("'{word}' is a prefix; random:{word} takes hosts of it"),
+        Err(_) => format!("'{word}' is no address"),
+    })
 }
 
 fn distance(first: IpAddr, last: IpAddr) -> Option<u128> {

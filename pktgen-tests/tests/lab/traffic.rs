@@ -85,6 +85,30 @@ fn a_capture_is_sent_again_frame_by_frame() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_device_that_is_down_is_refused_too_small_a_mtu_is_told_and_nobody_has_to_read_it() -> anyhow::Result<()>
+{
+    require_lab_with_xdp!();
+    let lab = Lab::new("down")?;
+    let host = cable(&lab, 1)?;
+    let line = format!("generate a {FLOWS} --count 10");
+    for (out, err) in [("/dev/full", "/dev/null"), ("/dev/null", "/dev/full")] {
+        let file = |path| std::fs::OpenOptions::new().write(true).open(path);
+        let mut command = ze_pktgen(&line);
+        command.stdout(file(out)?).stderr(file(err)?);
+        assert_eq!(host.run(|| command.status())??.code(), Some(0), "stdout {out}, stderr {err}");
+    }
+    let too_long = host.run(|| ze_pktgen(&format!("{line} --size 1519")).output())??;
+    let note = String::from_utf8(too_long.stderr)?;
+    assert!(note.contains("packets of 1501 bytes are larger than the MTU of a, 1500"), "{note}");
+    host.set_link_down("a")?;
+    let refused = host.run(|| ze_pktgen(&line).output())??;
+    let why = String::from_utf8(refused.stderr)?;
+    assert_eq!(refused.status.code(), Some(2), "{why}");
+    assert!(why.contains("device a is down"), "{why}");
+    Ok(())
+}
+
 /// A pcap file, a millisecond between frames.
 fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
     let header = [0xa1b2_c3d4_u32, 4 << 16 | 2, 0, 0, 65535, 1];

@@ -72,12 +72,33 @@ fn files_that_are_no_ethernet_captures_are_refused_with_the_reason() {
         (&b""[..], "is no capture"),
         (&pcap(101, &[(1, 0, &[0; 60], 60)]), "not Ethernet"),
         (&pcap(1, &[]), "no Ethernet frame"),
-        (&pcap(1, &[(1, 0, &[0; 60], 60)])[..60], "packet 1"),
+        (&pcap(1, &[])[..20], "is no capture: it ends within the header"),
+        (&pcap(1, &[(1, 2_000_000_000, &[0; 60], 60)]), "after packet 0: Ts_frac nano too big"),
     ] {
         let refused = read(bytes).unwrap_err();
         assert!(refused.contains(reason), "{refused}");
     }
     assert!(Capture::read(Path::new("/nowhere")).unwrap_err().to_string().contains("/nowhere"));
+}
+
+#[test]
+fn a_capture_that_is_cut_short_says_so_and_after_which_packet() {
+    let frames = [[1; 60], [2; 60], [3; 60]];
+    let old = pcap(1, &[0, 1, 2].map(|at| (at as u32, 0, &frames[at][..], 60)));
+    let new = pcapng(&[0, 1, 2].map(|at| (at as u64, &frames[at][..])));
+    for whole in [old, new] {
+        // Within the last packet, within its header, and within the packet before.
+        for (gone, packet) in [(1, 2), (70, 2), (100, 1)] {
+            let refused = read(&whole[..whole.len() - gone]).unwrap_err();
+            let reason =
+                format!("is cut short or damaged: it ends in the middle of a record, after packet {packet}");
+            assert!(refused.ends_with(&reason), "{refused}");
+        }
+        // Wherever it ends, it is refused, or holds what is whole of it.
+        for end in 0..whole.len() {
+            assert!(read(&whole[..end]).ok().is_none_or(|some| some.frames.len() < 3), "{end}");
+        }
+    }
 }
 
 #[test]

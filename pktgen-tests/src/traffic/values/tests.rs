@@ -42,8 +42,12 @@ fn random_values_are_the_same_for_a_seed_and_stay_in_their_prefix() {
 #[test]
 fn what_is_no_value_is_refused_with_the_word() {
     for (text, reason) in [
-        ("10.0.0.2-10.0.0.1", "no range"),
-        ("10.0.0.1-2001:db8::1", "no range"),
+        ("10.0.0.2-10.0.0.1", "ends before it begins"),
+        ("0.0.0.0-255.255.255.255", "no range of at most"),
+        ("10.0.0.1-2001:db8::1", "mixes families"),
+        ("10.0.0.1,2001:db8::1", "mixes families"),
+        ("random:10.0.0.0/8,2001:db8::/32", "mixes families"),
+        ("10.0.0.0/8", "random:10.0.0.0/8 takes hosts of it"),
         ("10.0.0.256", "'10.0.0.256' is no address"),
         ("random:10.0.0.0", "no prefix"),
     ] {
