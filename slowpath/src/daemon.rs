@@ -264,6 +264,7 @@ impl Daemon {
     fn apply(&mut self, document: Document) {
         tracing::info!("reload: {}", difference(&self.document.config, &document.config));
         self.document = document;
+        self.tables.reload();
         self.links.retain(&self.document.config);
         self.rib.set_connected(self.links.connected(&self.document.config));
         self.configuring = true;

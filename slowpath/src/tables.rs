@@ -8,6 +8,8 @@ mod ways;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ipnet::IpNet;
@@ -36,6 +38,9 @@ pub struct Tables {
     wanted: Wanted,
     several: Several,
     reading: Option<JoinHandle<()>>,
+    /// When the files were read last, one of them could not be.
+    is_incomplete: Arc<AtomicBool>,
+    read_again: bool,
 }
 
 impl Tables {
@@ -48,7 +53,14 @@ impl Tables {
             wanted: Wanted::new(),
             several: Several::new(),
             reading: None,
+            is_incomplete: Arc::default(),
+            read_again: false,
         }
+    }
+
+    /// The operator has asked for all that is configured: files are read again if one of them could not be.
+    pub fn reload(&mut self) {
+        self.read_again = self.is_incomplete.load(Ordering::Relaxed);
     }
 
     /// These are the files, and this is what leads to their gateways. Files are read when they are named for the first
@@ -56,7 +68,8 @@ impl Tables {
     pub fn configure(&mut self, config: &Config, rib: &Rib) {
         let known = self.several.len();
         self.resolve_wanted(config, rib);
-        if self.wanted == config.tables && self.several.len() == known {
+        let is_as_before = self.wanted == config.tables && self.several.len() == known;
+        if is_as_before && !std::mem::take(&mut self.read_again) {
             return;
         }
         self.wanted.clone_from(&config.tables);
@@ -65,13 +78,15 @@ impl Tables {
             tokio::spawn(feed::run(self.feed_options(), self.feed.clone()));
         }
         let (feed, wanted, several) = (self.feed.clone(), self.wanted.clone(), self.several.clone());
+        let is_incomplete = Arc::clone(&self.is_incomplete);
         // One after the other, so that the newest has the last word.
         let before = self.reading.take();
         self.reading = Some(tokio::spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            read_all(feed, wanted, several).await;
+            let whole = read_all(feed, wanted, several).await;
+            is_incomplete.store(!whole, Ordering::Relaxed);
         }));
     }
 
@@ -112,7 +127,8 @@ impl Tables {
     }
 }
 
-async fn read_all(feed: Feed, wanted: Wanted, several: Several) {
+/// Tells the feed what is in all files. Returns whether each could be read to its end.
+async fn read_all(feed: Feed, wanted: Wanted, several: Several) -> bool {
     let done = tokio::task::spawn_blocking(move || {
         feed.mark();
         let mut whole = true;
@@ -123,10 +139,12 @@ async fn read_all(feed: Feed, wanted: Wanted, several: Several) {
         if whole {
             feed.sweep();
         }
+        whole
     });
-    if let Err(error) = done.await {
+    done.await.unwrap_or_else(|error| {
         tracing::error!("reading files of routes: {error}");
-    }
+        false
+    })
 }
 
 fn read(feed: &Feed, key: &TableKey, gateways: &[IpAddr], several: &Several) -> bool {

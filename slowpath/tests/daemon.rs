@@ -4,7 +4,7 @@ mod fake;
 
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -185,8 +185,23 @@ fn settled() -> (Site, Fake) {
     (site, fake)
 }
 
+/// What has been seen of the configuration's owner. The feed of files comes and ends when it likes.
 fn seen(fake: &Fake) -> Vec<Seen> {
-    fake.state().seen.iter().filter(|seen| **seen != Seen::Verify).cloned().collect()
+    let is_of_files = |seen: &&Seen| match seen {
+        Seen::Hello { owner, .. } | Seen::End { owner, .. } | Seen::Audit { owner, .. } => owner == "table",
+        Seen::Put(_) | Seen::Delete(_) | Seen::Verify => false,
+    };
+    let state = fake.state();
+    let seen = state.seen.iter().filter(|seen| !is_of_files(seen) && **seen != Seen::Verify);
+    seen.cloned().collect()
+}
+
+fn end(owner: &str, swept: u64) -> Seen {
+    Seen::End { owner: owner.into(), swept }
+}
+
+fn audit(found: u64) -> Seen {
+    Seen::Audit { owner: "slowpath".into(), found }
 }
 
 fn default_route(fake: &Fake) -> Option<String> {
@@ -242,7 +257,7 @@ fn a_fast_path_that_restarts_gets_everything_again() {
     drop(fake);
     let fake = site.fake(2);
     wait("the base", || has_base(&fake));
-    wait("the end of the snapshot", || seen(&fake).contains(&Seen::End { swept: 0 }).then_some(()));
+    wait("the end of the snapshot", || seen(&fake).contains(&end("slowpath", 0)).then_some(()));
     assert_eq!(seen(&fake)[0], Seen::Hello { owner: "slowpath".into(), snapshot: true });
     site.wait_log("instance=2");
 }
@@ -261,12 +276,10 @@ fn a_killed_daemon_leaves_the_tables_and_the_next_one_sweeps_only_what_is_stale(
     site.write(&config);
     let before = fake.state().tables.objects.len();
     site.start();
-    wait("the end of the snapshot", || {
-        fake.state().seen.iter().find(|s| matches!(s, Seen::End { .. })).cloned()
-    });
+    wait("the end of the snapshot", || seen(&fake).into_iter().find(|s| matches!(s, Seen::End { .. })));
     // The port, its interface, its address, the group, its two members, the backup of each, and the nexthop that had
     // one of these as its backup. A nexthop without a backup has come.
-    wait("the sweep", || seen(&fake).contains(&Seen::End { swept: 9 }).then_some(()));
+    wait("the sweep", || seen(&fake).contains(&end("slowpath", 9)).then_some(()));
     wait("convergence", || (fake.state().tables.objects.len() == before - 8).then_some(()));
     assert!(!fake.state().paths().iter().any(|path| path.contains("wan1")));
     wait("the VLAN", || match fake.state().tables.object(&Name::Interface("lan0.100".into())) {
@@ -588,7 +601,7 @@ fn what_was_taken_or_changed_behind_our_back_is_found_by_an_audit_and_healed() {
     wait("a watcher", || fake.is_watched().then_some(()));
     let before = fake.state().tables.objects.clone();
     fake.want_audit();
-    wait("an audit", || seen(&fake).contains(&Seen::Audit { found: 0 }).then_some(()));
+    wait("an audit", || seen(&fake).contains(&audit(0)).then_some(()));
     {
         let mut state = fake.state();
         let route = |n: u8, len| Name::Route("default".into(), vec![n, 0, 0, 0], len);
@@ -599,9 +612,26 @@ fn what_was_taken_or_changed_behind_our_back_is_found_by_an_audit_and_healed() {
         members[0].weight = 9;
     }
     fake.want_audit();
-    wait("an audit that finds both", || seen(&fake).contains(&Seen::Audit { found: 2 }).then_some(()));
+    wait("an audit that finds both", || seen(&fake).contains(&audit(2)).then_some(()));
     assert_eq!(fake.state().tables.objects, before);
     site.wait_log("audit: healed");
+}
+
+/// [`BASE`] with a file of routes.
+fn with_file(file: &Path) -> String {
+    let table = format!("\nstatic {{\n    table \"{}\" {{ via 192.0.2.1; }}\n", file.display());
+    BASE.replace("\nstatic {\n", &table)
+}
+
+fn route_path(prefix: &str) -> String {
+    format!("/vrf[name='default']/route[prefix='{prefix}']")
+}
+
+/// Routes of files.
+fn of_table(fake: &Fake) -> Vec<String> {
+    let state = fake.state();
+    let own = state.tables.objects.iter().filter(|(_, owned)| owned.owner == "table");
+    own.map(|(name, _)| fake::tables::path(name)).filter(|path| path.contains("route")).collect()
 }
 
 #[test]
@@ -610,27 +640,75 @@ fn a_file_of_routes_is_brought_by_an_owner_of_its_own_and_follows_the_file() {
     let file = site.path("table.txt");
     let table = |text: &str| std::fs::write(&file, text).unwrap();
     table("203.0.113.0/25 0\n203.0.113.128/25 1\n2001:db8:77::/48 5\n");
-    let with = |gateways: &str| {
-        let table = format!("\nstatic {{\n    table \"{}\" {{ {gateways} }}\n", file.display());
-        BASE.replace("\nstatic {\n", &table)
-    };
-    site.reload(&with("via 192.0.2.1;"));
-    let of_table = |fake: &Fake| {
-        let state = fake.state();
-        let own = state.tables.objects.iter().filter(|(_, owned)| owned.owner == "table");
-        own.map(|(name, _)| fake::tables::path(name))
-            .filter(|path| path.contains("route"))
-            .collect::<Vec<_>>()
-    };
-    let route = |prefix: &str| format!("/vrf[name='default']/route[prefix='{prefix}']");
-    let four = [route("203.0.113.0/25"), route("203.0.113.128/25")];
+    let with_file = with_file(&file);
+    site.reload(&with_file);
+    let four = [route_path("203.0.113.0/25"), route_path("203.0.113.128/25")];
     wait("the file's IPv4 routes", || (of_table(&fake) == four).then_some(()));
     site.wait_log("no gateway of their family is configured");
     // A file that makes no sense is refused with its line, and what was there stays.
     table("203.0.113.1/24 0\n");
-    site.reload(&with("via 192.0.2.1;"));
+    site.reload(&with_file);
     site.wait_log("table.txt:1: 203.0.113.1/24 has host bits set");
     assert_eq!(of_table(&fake), four);
     site.reload(BASE);
     wait("no routes of the file", || of_table(&fake).is_empty().then_some(()));
+}
+
+/// A daemon that is started again, and what the fake has seen of files' routes since: puts, deletions, ends.
+fn restarted(site: &mut Site, fake: &Fake, meanwhile: impl FnOnce(&Site)) {
+    site.kill();
+    meanwhile(site);
+    fake.state().seen.clear();
+    site.start();
+    let hello = Seen::Hello { owner: "table".into(), snapshot: true };
+    wait("the feed of files", || fake.state().seen.contains(&hello).then_some(()));
+    site.wait_log("fast path synchronized");
+}
+
+fn ends_of_files(fake: &Fake) -> Vec<u64> {
+    let of_files = |seen: &Seen| match seen {
+        Seen::End { owner, swept } if owner == "table" => Some(*swept),
+        _ => None,
+    };
+    fake.state().seen.iter().filter_map(of_files).collect()
+}
+
+#[test]
+fn a_restart_sweeps_routes_of_files_once_the_files_are_read_and_not_before() {
+    let (mut site, fake) = settled();
+    let file = site.path("table.txt");
+    std::fs::write(&file, "203.0.113.0/25 0\n203.0.113.128/25 0\n").unwrap();
+    site.reload(&with_file(&file));
+    let both = [route_path("203.0.113.0/25"), route_path("203.0.113.128/25")];
+    wait("the file's routes", || (of_table(&fake) == both).then_some(()));
+    // A file that takes its time: a pipe.
+    restarted(&mut site, &fake, |_| {
+        std::fs::remove_file(&file).unwrap();
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    });
+    let is_nexthop = |seen: &Seen| matches!(seen, Seen::Put(path) if path.starts_with("/nexthop"));
+    wait("a nexthop of files", || {
+        let state = fake.state();
+        let of_files = state.tables.objects.iter().find(|(_, owned)| owned.owner == "table")?;
+        let path = fake::tables::path(of_files.0);
+        state.seen.iter().find(|seen| is_nexthop(seen) && **seen == Seen::Put(path.clone())).cloned()
+    });
+    assert_eq!((of_table(&fake), ends_of_files(&fake)), (both.to_vec(), vec![]));
+    std::fs::write(&file, "203.0.113.0/25 0\n203.0.113.128/25 0\n").unwrap();
+    wait("the end of the snapshot", || ends_of_files(&fake).first().copied());
+    assert_eq!((of_table(&fake), ends_of_files(&fake)), (both.to_vec(), vec![0]));
+    // A file that is not there: what was there of it stays, until it can be read again.
+    restarted(&mut site, &fake, |_| std::fs::remove_file(&file).unwrap());
+    site.wait_log("what was there of this file before stays");
+    wait("an audit", || {
+        fake.want_audit();
+        let audited = Seen::Audit { owner: "table".into(), found: 0 };
+        fake.state().seen.contains(&audited).then_some(())
+    });
+    assert_eq!((of_table(&fake), ends_of_files(&fake)), (both.to_vec(), vec![]));
+    std::fs::write(&file, "203.0.113.0/25 0\n").unwrap();
+    site.signal(Signal::HUP);
+    wait("the end of the snapshot", || ends_of_files(&fake).first().copied());
+    assert_eq!((of_table(&fake), ends_of_files(&fake)), (vec![both[0].clone()], vec![1]));
+    assert!(!fake.state().seen.iter().any(|seen| *seen == Seen::Delete(both[0].clone())));
 }

@@ -86,6 +86,8 @@ pub(super) fn measure(args: &FibArgs, routes: &[(IpNet, u16)]) -> Result<Figures
         audit_every: Duration::from_secs(3600),
     };
     feed.set_nexthops((0..NEXTHOPS).map(|key| gateway(key, key)));
+    // No routes yet, and that is all of them: the snapshot may end.
+    feed.sweep();
     runtime.spawn(feed::run(options, feed.clone()));
     settle(&feed)?;
     let bench = Bench { args, routes, feed, fastpath: &fastpath };

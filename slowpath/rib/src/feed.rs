@@ -72,7 +72,8 @@ impl Feed {
         self.changed.notify_one();
     }
 
-    /// What has not been updated since [`Feed::mark`] goes.
+    /// What has not been updated since [`Feed::mark`] goes: the source has told everything. Until it has done so once,
+    /// the fast path keeps what it has of another life.
     pub fn sweep(&self) {
         self.table().sweep(monotonic_ns());
         self.changed.notify_one();

@@ -22,8 +22,8 @@ pub(crate) enum Seen {
     Hello { owner: String, snapshot: bool },
     Put(String),
     Delete(String),
-    End { swept: u64 },
-    Audit { found: u64 },
+    End { owner: String, swept: u64 },
+    Audit { owner: String, found: u64 },
     Verify,
 }
 
@@ -192,11 +192,11 @@ fn take(
         }
         Some(Body::EndOfSnapshot(_)) => {
             reply.swept = state.tables.sweep(owner);
-            state.seen.push(Seen::End { swept: reply.swept });
+            state.seen.push(Seen::End { owner: owner.clone(), swept: reply.swept });
         }
         Some(Body::AuditReport(report)) => {
             let found = report.missing + report.surplus + report.different;
-            state.seen.push(Seen::Audit { found });
+            state.seen.push(Seen::Audit { owner: owner.clone(), found });
         }
         None => return Err(Status::invalid_argument("an empty batch")),
     }

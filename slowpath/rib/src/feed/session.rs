@@ -75,19 +75,21 @@ impl Session<'_> {
         options: &Options,
         mut client: DataplaneClient<Channel>,
     ) -> Result<Infallible, Ended> {
-        self.bring().await?;
-        self.send(Body::EndOfSnapshot(v1::EndOfSnapshot {}), 0).await?;
-        let swept = self.reply().await?.swept;
-        let progress = self.feed.progress();
-        tracing::info!(owner = options.owner, routes = progress.wanted, swept, "routes synchronized");
         let (wanted, mut audits) = watch::channel(());
         // Ends with this function.
         let mut watchers = JoinSet::new();
         watchers.spawn(watch_audits(client.clone(), wanted));
         let mut due = tokio::time::interval(options.audit_every);
         due.reset();
+        let mut is_open = true;
         loop {
+            // Asked before: what is told after this may not be brought yet.
+            let is_told = self.feed.table().is_told();
             self.bring().await?;
+            if is_open && is_told {
+                self.end_snapshot(options).await?;
+                is_open = false;
+            }
             let retry_at = self.feed.table().retry_at();
             let retry = async {
                 match retry_at {
@@ -107,6 +109,16 @@ impl Session<'_> {
                 }
             }
         }
+    }
+
+    /// All that is wanted has been told and brought: what else is there goes.
+    async fn end_snapshot(&mut self, options: &Options) -> Result<(), Ended> {
+        self.send(Body::EndOfSnapshot(v1::EndOfSnapshot {}), 0).await?;
+        let swept = self.reply().await?.swept;
+        self.feed.table().swept();
+        let progress = self.feed.progress();
+        tracing::info!(owner = options.owner, routes = progress.wanted, swept, "routes synchronized");
+        Ok(())
     }
 
     /// Sends what differs until nothing does, and takes all replies.

@@ -93,6 +93,10 @@ pub struct Table {
     known_nexthops: BTreeMap<u64, v1::Nexthop>,
     refused: HashMap<u32, Refused>,
     refused_nexthops: BTreeMap<u64, Refused>,
+    /// The source has told everything once.
+    is_told: bool,
+    /// The fast path may still have objects of another life, which go at the end of the snapshot.
+    is_open: bool,
     progress: Progress,
 }
 
@@ -133,6 +137,7 @@ impl Table {
 
     /// See [`Feed::sweep`](super::Feed::sweep).
     pub fn sweep(&mut self, now_ns: u64) {
+        self.is_told = true;
         for at in 0..self.slots.len() {
             let slot = &mut self.slots[at];
             if !slot.marked && slot.wanted != 0 {
@@ -143,8 +148,14 @@ impl Table {
         }
     }
 
+    /// Has the source told everything once? Before that, what is not here may still be wanted.
+    pub fn is_told(&self) -> bool {
+        self.is_told
+    }
+
     /// The fast path has nothing of ours that we know of: everything is to be sent.
     pub fn forget(&mut self, now_ns: u64) {
+        self.is_open = true;
         (self.in_flight, self.known_nexthops) = (0, BTreeMap::new());
         self.queue.clear();
         self.refused.clear();
@@ -158,6 +169,11 @@ impl Table {
                 _ => self.enqueue(at as u32, now_ns),
             }
         }
+    }
+
+    /// The snapshot has ended: the fast path has nothing of another life any more.
+    pub fn swept(&mut self) {
+        self.is_open = false;
     }
 
     /// How far the fast path is.
@@ -243,6 +259,8 @@ impl Table {
                 .get(&TargetKey::Nexthop(*key))
                 .is_none_or(|number| self.uses[*number as usize - 1] == 0)
         };
+        // Routes of another life may lead there.
+        let unused = |key: &u64| !self.is_open && unused(key);
         let gone = self.known_nexthops.keys().filter(|key| !self.nexthops.contains_key(key) && unused(key));
         let waits =
             |key: &&u64| self.refused_nexthops.get(*key).is_some_and(|refused| now < refused.retry_at);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::divergence;
 
 fn net(n: u32) -> IpNet {
     IpNet::new(std::net::IpAddr::from((0x0a00_0000 + (n << 8)).to_be_bytes()), 24).unwrap()
@@ -188,6 +189,43 @@ fn what_was_changed_behind_our_back_is_found_and_healed() {
     assert_eq!(pair.settle(), 3);
     assert_eq!(pair.routes, right);
     assert_eq!(pair.nexthops.len(), 2);
+}
+
+#[test]
+fn until_the_snapshot_ends_what_is_there_of_another_life_is_no_surplus() {
+    let mut pair = Pair::default();
+    pair.table.forget(0);
+    pair.table.set_nexthops([nexthop(1), nexthop(3)]);
+    pair.table.update("default", [(net(1), to(1))], 1);
+    pair.settle();
+    assert!(!pair.table.is_told());
+    // Of another life; a route of it leads to a nexthop that this life has put as well.
+    pair.nexthops.insert(2, nexthop(2));
+    pair.routes.insert(("default".to_owned(), net(2)), TargetKey::Nexthop(3));
+    pair.table.set_nexthops([nexthop(1)]);
+    let there = pair.routes.clone();
+    let audit = |pair: &mut Pair| {
+        let mut report = pair.table.compare_nexthops(pair.nexthops.clone());
+        let found = pair.routes.clone().into_iter().map(|((vrf, prefix), target)| (vrf, prefix, target));
+        let buckets: Vec<_> = (0..ze_proto::digest::BUCKETS as u32).collect();
+        divergence::add(&mut report, pair.table.compare(&buckets, found, 2));
+        report
+    };
+    assert_eq!(divergence::count(&audit(&mut pair)), 0);
+    pair.settle();
+    assert_eq!((&pair.routes, pair.nexthops.len()), (&there, 3));
+    // What is lost of this life is healed as ever.
+    pair.routes.remove(&("default".to_owned(), net(1)));
+    assert_eq!(audit(&mut pair).missing, 1);
+    pair.settle();
+    assert_eq!(pair.routes, there);
+    pair.table.sweep(3);
+    assert!(pair.table.is_told());
+    pair.table.swept();
+    let report = audit(&mut pair);
+    assert_eq!((report.missing, report.surplus, report.different), (0, 2, 0));
+    pair.settle();
+    assert_eq!((pair.routes.len(), pair.nexthops.len()), (1, 1));
 }
 
 #[test]

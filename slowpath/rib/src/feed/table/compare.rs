@@ -47,6 +47,10 @@ impl Table {
             self.tell(&mut report, (slot.vrf, slot.prefix), found, Some(known));
             self.learn(at, number, now_ns);
         }
+        if self.is_open {
+            // What is there of another life goes with the end of the snapshot.
+            return report;
+        }
         for ((vrf, prefix), target) in there {
             self.tell(&mut report, (vrf, prefix), Some(target), None);
             let at = match self.index.get(&(vrf, prefix)) {
@@ -99,6 +103,11 @@ impl Table {
                 let words = |nexthop: &v1::Nexthop| divergence::message_words(nexthop);
                 divergence::found(&mut report, Key::Nexthop(*key), there.map(words), Some(words(known)));
             }
+        }
+        if self.is_open {
+            // What is there of another life goes with the end of the snapshot.
+            self.known_nexthops.retain(|key, _| known.contains_key(key));
+            return report;
         }
         for (key, there) in surplus {
             let there = Some(divergence::message_words(there));
