@@ -11,6 +11,7 @@
 //! is never longer than the table; a source need not be slowed down. [`table`] is pure, [`run`] talks.
 
 pub(crate) mod audit;
+mod refusals;
 mod session;
 pub mod table;
 

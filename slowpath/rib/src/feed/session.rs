@@ -10,13 +10,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use ze_proto::v1::{self, dataplane_client::DataplaneClient, program_request::Body};
 
+use super::refusals::Refusals;
 use super::table::Batch;
 use super::{BATCH_ROUTES_MAX, Feed, Options, WINDOW_BATCHES, audit, monotonic_ns};
 use crate::divergence;
 use crate::dplane::ACKNOWLEDGE_TIME_MAX;
-
-/// Refusals told one by one; a table that is full refuses by the thousand.
-const REFUSALS_TOLD_MAX: usize = 10;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +51,15 @@ async fn live(options: &Options, feed: &Feed) -> Result<Infallible, Ended> {
     let first = v1::ProgramRequest { batch: 1, body: Some(Body::Hello(hello)), ..Default::default() };
     requests.send(first).await.map_err(|_| Ended::Closed)?;
     let replies = limited(client.program(ReceiverStream::new(outgoing))).await??.into_inner();
-    let mut session =
-        Session { feed, requests, replies, sent: 1, acknowledged: 0, outstanding: VecDeque::new() };
+    let mut session = Session {
+        feed,
+        requests,
+        replies,
+        sent: 1,
+        acknowledged: 0,
+        outstanding: VecDeque::new(),
+        refusals: Refusals::default(),
+    };
     session.reply().await?;
     feed.table().forget(monotonic_ns());
     session.serve(options, client).await
@@ -67,6 +72,7 @@ struct Session<'f> {
     sent: u64,
     acknowledged: u64,
     outstanding: VecDeque<Batch>,
+    refusals: Refusals,
 }
 
 impl Session<'_> {
@@ -123,6 +129,12 @@ impl Session<'_> {
 
     /// Sends what differs until nothing does, and takes all replies.
     async fn bring(&mut self) -> Result<(), Ended> {
+        let done = self.bring_all().await;
+        self.refusals.tell();
+        done
+    }
+
+    async fn bring_all(&mut self) -> Result<(), Ended> {
         loop {
             let taken = self.feed.table().take(BATCH_ROUTES_MAX, now());
             let Some(batch) = taken else {
@@ -173,13 +185,7 @@ impl Session<'_> {
         let reply = self.reply().await?;
         let batch = self.outstanding.pop_front().unwrap_or_default();
         let refused = self.feed.table().acknowledge(batch, &reply.refusals, now());
-        for refusal in refused.iter().take(REFUSALS_TOLD_MAX) {
-            let reason = refusal.reason().as_str_name();
-            tracing::warn!(path = refusal.path, reason, "refused by the fast path: {}", refusal.message);
-        }
-        if refused.len() > REFUSALS_TOLD_MAX {
-            tracing::warn!(more = refused.len() - REFUSALS_TOLD_MAX, "and more routes are refused");
-        }
+        self.refusals.add(refused);
         Ok(())
     }
 

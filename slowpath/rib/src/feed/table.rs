@@ -1,17 +1,17 @@
 //! The table of a feed: for each prefix where it shall lead, and where the fast path is known to lead it.
 
 mod compare;
+mod refused;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ipnet::IpNet;
 use ze_proto::packed::{self, TargetKey};
 use ze_proto::v1::{self, operation::Operation as Op};
 
-use crate::backoff::Backoff;
-use crate::reconcile::{RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
+use refused::Refused;
 
 /// Number of a target; 0 is none.
 type Number = u32;
@@ -25,11 +25,16 @@ struct Slot {
     /// What was sent last; once it is acknowledged, `known`.
     sent: Number,
     known: Number,
+    /// How often it was sent without a reply so far.
+    flying: u8,
     /// In the queue.
     queued: bool,
     /// Updated since the last mark.
     marked: bool,
 }
+
+// A slot is at most once in each batch.
+const _: () = assert!(super::WINDOW_BATCHES < u8::MAX as usize);
 
 /// How far the fast path is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,12 +72,14 @@ enum Part {
     DeleteNexthop(u64),
 }
 
-#[derive(Debug)]
-struct Refused {
-    pause: Backoff,
-    retry_at: Instant,
-    /// Of a nexthop: what stands in for it is refused as well.
-    stuck: bool,
+impl Part {
+    fn nexthop(&self) -> Option<u64> {
+        match self {
+            Self::PutNexthop(nexthop) => Some(nexthop.key),
+            Self::DeleteNexthop(key) => Some(*key),
+            Self::Routes(_) => None,
+        }
+    }
 }
 
 /// The table.
@@ -92,6 +99,8 @@ pub struct Table {
     nexthops: BTreeMap<u64, v1::Nexthop>,
     known_nexthops: BTreeMap<u64, v1::Nexthop>,
     refused: HashMap<u32, Refused>,
+    /// Those of `refused` that wait for their time, in order.
+    retries: BTreeSet<(Instant, u32)>,
     refused_nexthops: BTreeMap<u64, Refused>,
     /// The source has told everything once.
     is_told: bool,
@@ -159,11 +168,12 @@ impl Table {
         (self.in_flight, self.known_nexthops) = (0, BTreeMap::new());
         self.queue.clear();
         self.refused.clear();
+        self.retries.clear();
         self.refused_nexthops.clear();
         self.uses.iter_mut().for_each(|uses| *uses = 0);
         for at in 0..self.slots.len() {
             let slot = &mut self.slots[at];
-            (slot.known, slot.sent, slot.queued) = (0, 0, false);
+            (slot.known, slot.sent, slot.flying, slot.queued) = (0, 0, 0, false);
             match self.slots[at].wanted {
                 0 => self.release(at as u32),
                 _ => self.enqueue(at as u32, now_ns),
@@ -188,11 +198,6 @@ impl Table {
         self.queue.len() as u64
     }
 
-    /// When something refused is to be tried again.
-    pub fn retry_at(&self) -> Option<Instant> {
-        self.refused.values().chain(self.refused_nexthops.values()).map(|refused| refused.retry_at).min()
-    }
-
     /// The next operations, nexthops before the routes that lead to them. Nothing: all is sent.
     pub fn take(&mut self, limit: usize, now: Instant) -> Option<Batch> {
         let mut batch = Batch::default();
@@ -210,10 +215,11 @@ impl Table {
             let slot = &mut self.slots[at as usize];
             slot.queued = false;
             if slot.wanted == slot.sent {
-                self.release_if_over(at);
+                self.drop_moot(at);
                 continue;
             }
             slot.sent = slot.wanted;
+            slot.flying += 1;
             if batch.decided_at_ns == 0 {
                 batch.decided_at_ns = since_ns;
             }
@@ -271,25 +277,15 @@ impl Table {
             batch.operations.push(v1::Operation { operation: Some(Op::DeleteNexthop(*key)) });
             batch.layout.push(Part::DeleteNexthop(*key));
         }
+        // Whatever else was refused has nothing to be tried any more.
+        let is_sent = |key: &u64| batch.layout.iter().any(|part| part.nexthop() == Some(*key));
+        self.refused_nexthops.retain(|key, refused| now < refused.retry_at || is_sent(key));
         // What is sent counts as known until a refusal says otherwise, so that it is sent once.
         for part in &batch.layout {
             match part {
                 Part::PutNexthop(nexthop) => drop(self.known_nexthops.insert(nexthop.key, nexthop.clone())),
                 Part::DeleteNexthop(key) => drop(self.known_nexthops.remove(key)),
                 Part::Routes(_) => {}
-            }
-        }
-    }
-
-    fn take_retries(&mut self, now: Instant) {
-        let due: Vec<_> = self.refused.iter().filter(|(_, r)| r.retry_at <= now).map(|(at, _)| *at).collect();
-        for at in due {
-            // Of what nobody wants any more, nothing is left to be tried.
-            if self.slots[at as usize].wanted == self.slots[at as usize].sent {
-                self.refused.remove(&at);
-                self.release_if_over(at);
-            } else {
-                self.enqueue_always(at, super::monotonic_ns());
             }
         }
     }
@@ -335,7 +331,7 @@ impl Table {
         if known.is_none() {
             news.push((*refusal).clone());
         }
-        self.refused_nexthops.insert(key, Refused { stuck: !as_wanted, ..again(known, now) });
+        self.refused_nexthops.insert(key, Refused { stuck: !as_wanted, ..Refused::again(known, now) });
     }
 
     fn acknowledge_routes(
@@ -360,32 +356,13 @@ impl Table {
     fn accept(&mut self, at: u32, sent: Number) {
         let slot = &mut self.slots[at as usize];
         let old = std::mem::replace(&mut slot.known, sent);
+        slot.flying -= 1;
         self.progress.acknowledged += 1;
         self.drop_use(old);
         if !self.refused.is_empty() {
-            self.refused.remove(&at);
+            self.pardon(at);
         }
         self.release_if_over(at);
-    }
-
-    fn refuse(
-        &mut self,
-        at: u32,
-        sent: Number,
-        refusal: &v1::Refusal,
-        now: Instant,
-        news: &mut Vec<v1::Refusal>,
-    ) {
-        self.drop_use(sent);
-        let slot = &mut self.slots[at as usize];
-        if slot.sent == sent {
-            slot.sent = slot.known;
-        }
-        let known = self.refused.remove(&at);
-        if known.is_none() {
-            news.push(refusal.clone());
-        }
-        self.refused.insert(at, again(known, now));
     }
 
     /// Is everything sent and acknowledged, so that the two sides can be compared?
@@ -415,7 +392,7 @@ impl Table {
     }
 
     fn add_slot(&mut self, vrf: u16, prefix: IpNet) -> u32 {
-        let slot = Slot { prefix, vrf, wanted: 0, sent: 0, known: 0, queued: false, marked: true };
+        let slot = Slot { prefix, vrf, wanted: 0, sent: 0, known: 0, flying: 0, queued: false, marked: true };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at as usize] = slot;
@@ -442,7 +419,7 @@ impl Table {
         let slot = self.slots[at as usize];
         if self.index.get(&(slot.vrf, slot.prefix)) == Some(&at) {
             self.index.remove(&(slot.vrf, slot.prefix));
-            self.refused.remove(&at);
+            self.pardon(at);
             self.free.push(at);
         }
     }
@@ -472,12 +449,6 @@ impl Table {
             *uses = uses.saturating_sub(1);
         }
     }
-}
-
-fn again(known: Option<Refused>, now: Instant) -> Refused {
-    let mut pause = known.map_or(Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX), |refused| refused.pause);
-    let wait: Duration = pause.pause();
-    Refused { pause, retry_at: now + wait, stuck: false }
 }
 
 /// What is put for a nexthop: itself, or while that is refused, one that says "unreachable", so that its routes have

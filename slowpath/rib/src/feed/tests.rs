@@ -1,5 +1,9 @@
+use rand::RngExt as _;
+
 use super::*;
 use crate::divergence;
+use crate::reconcile::{RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
+use std::time::Duration;
 
 fn net(n: u32) -> IpNet {
     IpNet::new(std::net::IpAddr::from((0x0a00_0000 + (n << 8)).to_be_bytes()), 24).unwrap()
@@ -20,6 +24,8 @@ struct Pair {
     nexthops: BTreeMap<u64, v1::Nexthop>,
     routes: BTreeMap<(String, IpNet), TargetKey>,
     refused: Option<IpNet>,
+    /// Refuses routes at random.
+    moods: Option<rand_chacha::ChaCha8Rng>,
     sent: usize,
 }
 
@@ -48,7 +54,8 @@ impl Pair {
                     let (prefix, number) = route.unwrap();
                     let TargetKey::Nexthop(key) = targets[number] else { panic!("no groups here") };
                     assert!(self.nexthops.contains_key(&key), "a route before its nexthop");
-                    if self.refused == Some(prefix) {
+                    let is_in_the_mood = self.moods.as_mut().is_none_or(|moods| moods.random_bool(0.7));
+                    if self.refused == Some(prefix) || !is_in_the_mood {
                         refuse(element, format!("/vrf[name='x']/route[prefix='{prefix}']"));
                         continue;
                     }
@@ -57,9 +64,14 @@ impl Pair {
                 }
             }
             Op::DeletePackedRoutes(packed) => {
-                for prefix in packed::read_delete(packed) {
+                for (element, prefix) in packed::read_delete(packed).enumerate() {
+                    let prefix = prefix.unwrap();
+                    if self.moods.as_mut().is_some_and(|moods| moods.random_bool(0.1)) {
+                        refuse(element, format!("/vrf[name='x']/route[prefix='{prefix}']"));
+                        continue;
+                    }
                     self.sent += 1;
-                    self.routes.remove(&(packed.vrf.clone(), prefix.unwrap()));
+                    self.routes.remove(&(packed.vrf.clone(), prefix));
                 }
             }
             other => panic!("{other:?}"),
@@ -67,11 +79,16 @@ impl Pair {
         refusals
     }
 
-    fn round(&mut self, limit: usize, now: Instant) -> bool {
-        let Some(mut batch) = self.table.take(limit, now) else { return false };
+    /// Sends a batch; what the fast path says of it is still on its way.
+    fn send(&mut self, limit: usize, now: Instant) -> Option<(Batch, Vec<v1::Refusal>)> {
+        let mut batch = self.table.take(limit, now)?;
         let operations = std::mem::take(&mut batch.operations);
-        let refusals: Vec<_> =
-            operations.iter().enumerate().flat_map(|(at, o)| self.apply(o, at as u32)).collect();
+        let refusals = operations.iter().enumerate().flat_map(|(at, o)| self.apply(o, at as u32)).collect();
+        Some((batch, refusals))
+    }
+
+    fn round(&mut self, limit: usize, now: Instant) -> bool {
+        let Some((batch, refusals)) = self.send(limit, now) else { return false };
         self.table.acknowledge(batch, &refusals, now);
         true
     }
@@ -229,8 +246,32 @@ fn until_the_snapshot_ends_what_is_there_of_another_life_is_no_surplus() {
 }
 
 #[test]
+fn a_lasting_refusal_is_told_once_and_asked_for_less_and_less_though_more_is_taken_than_acknowledged() {
+    let mut pair = Pair { refused: Some(net(3)), ..Pair::default() };
+    pair.table.set_nexthops([nexthop(1)]);
+    let mut now = Instant::now();
+    assert!(pair.round(10, now));
+    pair.table.update("default", [(net(3), to(1))], 1);
+    let (mut pauses, mut told) = (Vec::new(), 0);
+    for _ in 0..9 {
+        let (batch, refusals) = pair.send(10, now).unwrap();
+        assert!(pair.send(10, now).is_none(), "it is on its way already");
+        told += pair.table.acknowledge(batch, &refusals, now).len();
+        let retry_at = pair.table.retry_at().unwrap();
+        assert!(pair.send(10, retry_at - Duration::from_millis(1)).is_none());
+        pauses.push((retry_at - now).as_millis());
+        now = retry_at;
+    }
+    assert_eq!((pauses, told), (vec![100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000], 1));
+    // Nobody wants it any more: nothing is sent, and nothing is left over.
+    pair.table.update("default", [(net(3), None)], 2);
+    assert!(pair.send(10, now).is_none() && pair.table.retry_at().is_none());
+    assert_eq!((pair.table.progress().refused, pair.table.index.len()), (0, 0));
+}
+
+#[test]
 fn any_history_ends_with_what_was_wanted_last() {
-    use rand::{RngExt as _, SeedableRng as _};
+    use rand::SeedableRng as _;
     let seed: u64 =
         std::env::var("ZE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
     println!("ZE_SEED={seed}");
@@ -307,4 +348,18 @@ fn routes_of_a_refused_nexthop_lead_to_unreachable_until_it_is_taken() {
         table.acknowledge(batch, &[refused], later);
     }
     assert!(table.take(10, later).is_none());
+}
+
+#[test]
+fn a_refused_nexthop_that_an_audit_finds_as_it_shall_be_is_waited_for_no_more() {
+    let mut table = Table::default();
+    table.set_nexthops([nexthop(1)]);
+    let now = Instant::now();
+    let batch = table.take(10, now).unwrap();
+    table.acknowledge(batch, &[v1::Refusal::default()], now);
+    table.compare_nexthops(BTreeMap::from([(1, nexthop(1))]));
+    let later = table.retry_at().unwrap();
+    assert!(table.take(10, later).is_none());
+    // Who waits until a time that is over does not wait.
+    assert_eq!(table.retry_at(), None);
 }
