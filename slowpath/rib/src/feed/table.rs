@@ -22,7 +22,7 @@ struct Slot {
     prefix: IpNet,
     vrf: u16,
     wanted: Number,
-    /// What was sent last; once it is acknowledged, `known`.
+    /// What was sent last; with nothing under way, `known`.
     sent: Number,
     known: Number,
     /// How often it was sent without a reply so far.
@@ -409,7 +409,7 @@ impl Table {
 
     fn release_if_over(&mut self, at: u32) {
         let slot = &self.slots[at as usize];
-        if (slot.wanted, slot.sent, slot.known, slot.queued) == (0, 0, 0, false) {
+        if (slot.wanted, slot.sent, slot.known, slot.flying, slot.queued) == (0, 0, 0, 0, false) {
             self.release(at);
         }
     }

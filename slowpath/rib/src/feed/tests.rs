@@ -270,6 +270,28 @@ fn a_lasting_refusal_is_told_once_and_asked_for_less_and_less_though_more_is_tak
 }
 
 #[test]
+fn a_route_that_flaps_around_a_refusal_goes_when_it_is_withdrawn() {
+    let mut pair = Pair { refused: Some(net(3)), ..Pair::default() };
+    pair.table.set_nexthops([nexthop(1)]);
+    let now = Instant::now();
+    assert!(pair.round(10, now));
+    let mut flying = Vec::new();
+    for target in [to(1), None, to(1)] {
+        pair.table.update("default", [(net(3), target)], 1);
+        flying.extend(pair.send(10, now));
+        pair.refused = None;
+    }
+    assert_eq!(flying.len(), 3);
+    for (batch, refusals) in flying {
+        pair.table.acknowledge(batch, &refusals, now);
+    }
+    assert_eq!((pair.routes.len(), pair.table.progress().refused), (1, 0));
+    pair.table.update("default", [(net(3), None)], 2);
+    pair.settle();
+    assert_eq!((pair.routes.len(), pair.table.index.len()), (0, 0));
+}
+
+#[test]
 fn any_history_ends_with_what_was_wanted_last() {
     use rand::SeedableRng as _;
     let seed: u64 =
@@ -277,14 +299,43 @@ fn any_history_ends_with_what_was_wanted_last() {
     println!("ZE_SEED={seed}");
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut pair = Pair::default();
-    let mut model: BTreeMap<(String, IpNet), TargetKey> = BTreeMap::new();
     pair.table.set_nexthops((1..=4).map(nexthop));
+    let mut now = Instant::now();
+    for _ in 0..300 {
+        now += RETRY_PAUSE_MAX;
+        let prefixes = rng.random_range(1..50);
+        let model = history(&mut pair, &mut rng, prefixes, &mut now);
+        settle_refused(&mut pair, now);
+        assert_eq!(pair.routes, model);
+        assert_eq!(pair.table.progress().wanted, model.len() as u64);
+        assert_eq!(pair.table.index.len(), model.len(), "no slot is left over");
+        for (vrf, prefix) in model.keys() {
+            pair.table.update(vrf, [(*prefix, None)], 2);
+        }
+        settle_refused(&mut pair, now);
+        assert_eq!((pair.routes.len(), pair.table.index.len()), (0, 0));
+        assert!(pair.table.uses.iter().all(|uses| *uses == 0), "{:?}", pair.table.uses);
+        assert_eq!(pair.table.free.len(), pair.table.slots.len());
+    }
+}
+
+/// Changes, batches and replies in any order, some of them refusals. Returns what is wanted in the end.
+fn history(
+    pair: &mut Pair,
+    rng: &mut rand_chacha::ChaCha8Rng,
+    prefixes: u32,
+    now: &mut Instant,
+) -> BTreeMap<(String, IpNet), TargetKey> {
+    use rand::SeedableRng as _;
+    let mut model = BTreeMap::new();
     let mut flying: VecDeque<(Batch, Vec<v1::Refusal>)> = VecDeque::new();
-    let now = Instant::now();
-    for _ in 0..20_000 {
+    pair.settle();
+    pair.moods = Some(rand_chacha::ChaCha8Rng::from_rng(rng));
+    for _ in 0..200 {
+        *now += Duration::from_millis(rng.random_range(0..50));
         match rng.random_range(0..4) {
             0 | 1 => {
-                let (vrf, prefix) = (["a", "b"][rng.random_range(0..2)], net(rng.random_range(0..50)));
+                let (vrf, prefix) = (["a", "b"][rng.random_range(0..2)], net(rng.random_range(0..prefixes)));
                 let target = rng.random_bool(0.6).then(|| TargetKey::Nexthop(rng.random_range(1..=4)));
                 pair.table.update(vrf, [(prefix, target)], 1);
                 match target {
@@ -292,26 +343,25 @@ fn any_history_ends_with_what_was_wanted_last() {
                     None => drop(model.remove(&(vrf.to_owned(), prefix))),
                 }
             }
-            2 if flying.len() < 4 => {
-                let Some(mut batch) = pair.table.take(rng.random_range(1..8), now) else { continue };
-                let operations = std::mem::take(&mut batch.operations);
-                let refusals =
-                    operations.iter().enumerate().flat_map(|(at, o)| pair.apply(o, at as u32)).collect();
-                flying.push_back((batch, refusals));
-            }
+            2 if flying.len() < 4 => flying.extend(pair.send(rng.random_range(1..8), *now)),
             _ => {
                 let Some((batch, refusals)) = flying.pop_front() else { continue };
-                pair.table.acknowledge(batch, &refusals, now);
+                pair.table.acknowledge(batch, &refusals, *now);
             }
         }
     }
     for (batch, refusals) in flying {
-        pair.table.acknowledge(batch, &refusals, now);
+        pair.table.acknowledge(batch, &refusals, *now);
     }
-    pair.settle();
-    assert_eq!(pair.routes, model);
-    assert_eq!(pair.table.progress().wanted, model.len() as u64);
-    assert_eq!(pair.table.index.len(), model.len(), "no slot is left over");
+    pair.moods = None;
+    model
+}
+
+/// Settles once what was refused may be tried again, and is taken.
+fn settle_refused(pair: &mut Pair, now: Instant) {
+    while pair.round(1000, now + RETRY_PAUSE_MAX) {}
+    assert!(pair.table.is_settled() && pair.table.retry_at().is_none());
+    assert_eq!(pair.table.progress().refused, 0);
 }
 
 #[test]

@@ -56,8 +56,13 @@ impl Table {
         self.drop_use(sent);
         let slot = &mut self.slots[at as usize];
         slot.flying -= 1;
-        if slot.sent == sent {
-            slot.sent = slot.known;
+        if slot.flying > 0 {
+            // Something newer is under way, and its reply decides.
+            return;
+        }
+        slot.sent = slot.known;
+        if slot.wanted == slot.known {
+            return self.drop_moot(at);
         }
         let known = self.pardon(at);
         if known.is_none() {
