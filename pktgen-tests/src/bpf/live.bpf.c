@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
-// A generator inside the kernel: run by BPF_PROG_TEST_RUN with live frames, it makes of each page that the kernel hands
-// it the next packet, when that is due, and redirects it out of a device. Pages reach the other end of a veth as a network
-// card's driver would hand them up: no socket buffer, no copy.
+// A generator inside the kernel: run by BPF_PROG_TEST_RUN with live frames, it makes of the pages that the kernel hands it
+// packets and redirects them out of a device, or gives a page back as long as none is due. Pages reach the other end of a
+// veth as a network card's driver would hand them up: no socket buffer, no copy.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
 
 // What differs from flow to flow lies in the first bytes of a frame (Ethernet, IPv6, UDP, signature: 74).
 #define HEAD_BYTES 80
-// Steps of a wait: far more than a burst lasts.
-#define SPINS_MAX (1 << 22)
 #define NS_PER_US 1000
 // Packets that are late and are sent at once all the same; more are sent later instead (as in traffic/pace.rs).
 #define LATE_MAX 128
@@ -21,6 +19,7 @@ struct schedule {
 	__u64 interval_ps; // 0: as fast as can be
 	__u64 began_ns;    // when the first burst began; 0: not yet
 	__u64 ended_ns;    // when the last one did
+	__u64 packets; // to be sent in all
 	__u64 sent;
 	__u64 slipped_ns; // by how much the schedule was moved on
 	__u64 away_ns;
@@ -60,35 +59,33 @@ struct {
 const volatile __u32 head_bytes = 60;
 const volatile __u32 flows = 1;
 
-static long is_due(__u32 step, void *due_ns)
+// Begins the next burst if it is due.
+static __always_inline int begin_burst(struct schedule *s)
 {
-	return bpf_ktime_get_ns() >= *(__u64 *)due_ns;
-}
+	__u64 now_ns;
 
-// Waits until the next burst is due.
-static __always_inline void begin_burst(struct schedule *s)
-{
-	__u64 now_ns = bpf_ktime_get_ns();
-
+	if (s->sent >= s->packets)
+		return 0;
+	now_ns = bpf_ktime_get_ns();
 	if (!s->began_ns)
 		s->began_ns = now_ns;
 	if (s->interval_ps) {
 		__u64 due_ns = s->began_ns + s->slipped_ns + s->sent * s->interval_ps / 1000;
 		__u64 late_ns = LATE_MAX * s->interval_ps / 1000;
 
+		if (now_ns < due_ns)
+			return 0;
 		if (now_ns > due_ns + late_ns) {
 			__u64 slip_ns = now_ns - due_ns - late_ns;
 
 			s->slipped_ns += slip_ns;
 			if (slip_ns > AWAY_MIN_NS)
 				s->away_ns += slip_ns;
-		} else if (now_ns < due_ns) {
-			bpf_loop(SPINS_MAX, is_due, &due_ns, 0);
-			now_ns = due_ns;
 		}
 	}
 	s->ended_ns = now_ns;
-	s->left = s->burst;
+	s->left = s->burst < s->packets - s->sent ? s->burst : s->packets - s->sent;
+	return 1;
 }
 
 SEC("xdp")
@@ -100,8 +97,8 @@ int ze_live(struct xdp_md *ctx)
 
 	if (!s)
 		return XDP_ABORTED;
-	if (!s->left)
-		begin_burst(s);
+	if (!s->left && !begin_burst(s))
+		return XDP_DROP;
 	head = bpf_map_lookup_elem(&heads, &s->flow);
 	if (!head || len > sizeof(*head) || bpf_xdp_store_bytes(ctx, 0, head, len))
 		return XDP_ABORTED;

@@ -21,14 +21,18 @@ use crate::lab::Interrupt;
 use program::Program;
 use schedule::Schedule;
 
-/// Packets between two looks at the clock, at most: as many as the kernel queues for a device (DEV_MAP_BULK_SIZE).
-const BURST_MAX: u32 = 16;
-/// Packets between two moments at which the kernel wakes the receiver, and lets anything else run on this core. It keeps
-/// as many pages to use them again (`xdp_test_run_setup`).
-const BATCH_MAX: u32 = 128;
-/// How long a batch may take.
-const BATCH: Duration = Duration::from_micros(100);
-/// Below this rate it would wait too long.
+/// Packets that are due together, at most, and the time in which they become due: as a card does that waits a moment
+/// before it interrupts.
+const BURST_MAX: u32 = 128;
+const BURST: Duration = Duration::from_micros(100);
+/// Pages between two moments at which the kernel wakes the receiver, and lets anything else run on this core: the most that
+/// it allows (TEST_XDP_MAX_BATCH). It keeps as many to use them again (`xdp_test_run_setup`); with fewer, pages that
+/// come back together would have to be freed and allocated anew, on the receiver's core and on this.
+const BATCH: u32 = 256;
+/// The least time for which the kernel is busy with a page that carries no packet. The shorter it is taken for, the longer a
+/// turn goes on when all has been sent; if it were too long, the rest would take another turn.
+const IDLE_PAGE: Duration = Duration::from_nanos(40);
+/// Below this rate a turn would have no packet.
 const RATE_MIN_PPS: f64 = 100.0;
 /// A turn of the program; between two there is a pause of 10 to 20 ms, in which the kernel takes its pages back, and a
 /// look at interrupts.
@@ -98,8 +102,8 @@ impl LiveGenerator {
         let mut flow = 0;
         while let Some(packets) = plan.turn(&all) {
             interrupt.check()?;
-            program.set_schedule(&Schedule { flow, ..plan.schedule })?;
-            program.run(packets, plan.batch)?;
+            program.set_schedule(&Schedule { flow, packets, ..plan.schedule })?;
+            program.run(plan.pages(packets), BATCH)?;
             let turn = program.schedule()?;
             all.add(&turn);
             flow = turn.flow;
@@ -126,18 +130,16 @@ impl Sent {
 struct Plan {
     /// Each turn begins like this.
     schedule: Schedule,
-    /// Packets of a batch.
-    batch: u32,
     rate: Rate,
     stop: Stop,
 }
 
 impl Plan {
     fn new(rate: Rate, stop: Stop) -> Result<Self, TrafficError> {
-        let (interval_ps, batch) = match rate {
-            Rate::Max => (0, BATCH_MAX),
+        let (interval_ps, burst) = match rate {
+            Rate::Max => (0, BURST_MAX),
             Rate::PacketsPerSecond(pps) if pps >= RATE_MIN_PPS => {
-                ((1e12 / pps) as u64, ((pps * BATCH.as_secs_f64()) as u32).clamp(1, BATCH_MAX))
+                ((1e12 / pps) as u64, ((pps * BURST.as_secs_f64()) as u32).clamp(1, BURST_MAX))
             }
             Rate::PacketsPerSecond(pps) => {
                 return Err(TrafficError::Spec(format!(
@@ -145,8 +147,13 @@ impl Plan {
                 )));
             }
         };
-        let burst = batch.min(BURST_MAX);
-        Ok(Self { schedule: Schedule { interval_ps, burst, ..Schedule::default() }, batch, rate, stop })
+        Ok(Self { schedule: Schedule { interval_ps, burst, ..Schedule::default() }, rate, stop })
+    }
+
+    /// Pages that so many packets take, those included that the program gives back while it waits.
+    fn pages(&self, packets: u64) -> u64 {
+        let wait_ns = u128::from(packets) * u128::from(self.schedule.interval_ps) / 1000;
+        packets + (wait_ns / IDLE_PAGE.as_nanos()) as u64
     }
 
     /// Packets of the next turn; none when all was sent.

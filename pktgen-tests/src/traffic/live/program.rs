@@ -59,10 +59,10 @@ impl Program {
         Schedule::from_bytes(&bytes).ok_or_else(missing)
     }
 
-    /// Runs it for so many packets at most.
-    pub(super) fn run(&mut self, packets: u64, burst: u32) -> Result<(), TrafficError> {
-        let times = i32::try_from(packets).unwrap_or(i32::MAX);
-        Ok(run(self.program.as_fd(), &self.template, times, burst)?)
+    /// Runs it so many times, in batches.
+    pub(super) fn run(&mut self, times: u64, batch: u32) -> Result<(), TrafficError> {
+        let times = i32::try_from(times).unwrap_or(i32::MAX);
+        Ok(run(self.program.as_fd(), &self.template, times, batch)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the program in the kernel is told and tells: `struct schedule` of `src/bpf/live.bpf.c`.
 
-const LONGS: usize = 6;
+const LONGS: usize = 7;
 const WORDS: usize = 4;
 /// Bytes of it in the kernel.
 pub(super) const SCHEDULE_BYTES: usize = LONGS * 8 + WORDS * 4;
@@ -14,7 +14,9 @@ pub(super) struct Schedule {
     pub(super) began_ns: u64,
     /// When the last one did.
     pub(super) ended_ns: u64,
-    /// Packets.
+    /// Packets to send.
+    pub(super) packets: u64,
+    /// Packets sent.
     pub(super) sent: u64,
     /// How long the schedule was stretched.
     pub(super) slipped_ns: u64,
@@ -30,8 +32,15 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn to_bytes(self) -> [u8; SCHEDULE_BYTES] {
-        let longs: [u64; LONGS] =
-            [self.interval_ps, self.began_ns, self.ended_ns, self.sent, self.slipped_ns, self.away_ns];
+        let longs: [u64; LONGS] = [
+            self.interval_ps,
+            self.began_ns,
+            self.ended_ns,
+            self.packets,
+            self.sent,
+            self.slipped_ns,
+            self.away_ns,
+        ];
         let words: [u32; WORDS] = [self.burst, self.left, self.flow, 0];
         let longs = longs.into_iter().flat_map(u64::to_ne_bytes);
         let mut bytes = [0; SCHEDULE_BYTES];
@@ -49,6 +58,7 @@ impl Schedule {
             interval_ps: longs.next()?,
             began_ns: longs.next()?,
             ended_ns: longs.next()?,
+            packets: longs.next()?,
             sent: longs.next()?,
             slipped_ns: longs.next()?,
             away_ns: longs.next()?,
@@ -69,12 +79,13 @@ mod tests {
             interval_ps: 1,
             began_ns: 2,
             ended_ns: u64::MAX,
-            sent: 4,
-            slipped_ns: 5,
-            away_ns: 6,
-            burst: 7,
-            left: 8,
-            flow: 9,
+            packets: 4,
+            sent: 5,
+            slipped_ns: 6,
+            away_ns: 7,
+            burst: 8,
+            left: 9,
+            flow: 10,
         };
         assert_eq!(Schedule::from_bytes(&schedule.to_bytes()), Some(schedule));
         assert_eq!(Schedule::from_bytes(&[0; SCHEDULE_BYTES - 5]), None);

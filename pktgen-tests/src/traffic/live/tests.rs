@@ -19,7 +19,15 @@ fn bursts_are_small_at_low_rates() {
         (plan.schedule.burst, plan.schedule.interval_ps)
     };
     assert_eq!(burst(10_000.0), (1, 100_000_000));
+    assert_eq!(burst(1e6), (100, 1_000_000));
     assert_eq!(burst(2e6), (BURST_MAX, 500_000));
+}
+
+#[test]
+fn pages_are_enough_for_packets_and_for_the_time_between_them() {
+    let pages = |rate| Plan::new(rate, Stop::Packets(1)).unwrap().pages(1000);
+    assert_eq!(pages(Rate::Max), 1000);
+    assert_eq!(pages(Rate::PacketsPerSecond(1e6)), 1000 + 1_000_000 / 40);
 }
 
 #[test]
