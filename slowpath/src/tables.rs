@@ -68,13 +68,13 @@ impl Tables {
     pub fn configure(&mut self, config: &Config, rib: &Rib) {
         let known = self.several.len();
         self.resolve_wanted(config, rib);
-        let is_as_before = self.wanted == config.tables && self.several.len() == known;
+        let is_as_before = self.running && self.wanted == config.tables && self.several.len() == known;
         if is_as_before && !std::mem::take(&mut self.read_again) {
             return;
         }
         self.wanted.clone_from(&config.tables);
-        if !self.running && !self.wanted.is_empty() {
-            self.running = true;
+        // Without files as well: what the fast path has of files that another life has named is to go.
+        if !std::mem::replace(&mut self.running, true) {
             tokio::spawn(feed::run(self.feed_options(), self.feed.clone()));
         }
         let (feed, wanted, several) = (self.feed.clone(), self.wanted.clone(), self.several.clone());

@@ -100,9 +100,9 @@ impl Fake {
         self.shared.events.send(wanted).expect("somebody watches");
     }
 
-    /// Whether somebody watches ports.
+    /// Whether everybody watches who does: the configuration's owner and the feed of files.
     pub(crate) fn is_watched(&self) -> bool {
-        self.shared.events.receiver_count() > 0
+        self.shared.events.receiver_count() > 1
     }
 }
 

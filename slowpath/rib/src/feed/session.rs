@@ -122,8 +122,10 @@ impl Session<'_> {
         self.send(Body::EndOfSnapshot(v1::EndOfSnapshot {}), 0).await?;
         let swept = self.reply().await?.swept;
         self.feed.table().swept();
-        let progress = self.feed.progress();
-        tracing::info!(owner = options.owner, routes = progress.wanted, swept, "routes synchronized");
+        let (owner, routes) = (&options.owner, self.feed.progress().wanted);
+        if routes + swept > 0 {
+            tracing::info!(owner, routes, swept, "routes synchronized");
+        }
         Ok(())
     }
 
