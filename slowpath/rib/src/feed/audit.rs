@@ -9,12 +9,13 @@ use ze_proto::v1::{self, dataplane_client::DataplaneClient, operation::Operation
 use super::{Feed, monotonic_ns};
 use crate::divergence;
 
-/// Compares nexthops whole and routes by digest; of buckets that differ, route by route.
+/// Compares nexthops whole and routes by digest; of buckets that differ, route by route. No report: nothing could be
+/// compared.
 pub(super) async fn audit(
     owner: &str,
     client: &mut DataplaneClient<Channel>,
     feed: &Feed,
-) -> Result<v1::AuditReport, tonic::Status> {
+) -> Result<Option<v1::AuditReport>, tonic::Status> {
     let request =
         v1::ListOwnedRequest { owner: owner.to_owned(), objects: true, digests: true, ..Default::default() };
     let (objects, digests) = list(client, request).await?;
@@ -25,16 +26,8 @@ pub(super) async fn audit(
             _ => None,
         })
         .collect();
-    let (mut report, buckets) = {
-        let mut table = feed.table();
-        if !table.is_settled() {
-            // The source is faster than we are: another time.
-            return Ok(v1::AuditReport::default());
-        }
-        let report = table.compare_nexthops(nexthops);
-        (report, differing(&table.digests(), &digests))
-    };
-    report.checked += digests.iter().map(|digest| digest.routes).sum::<u64>();
+    let compared = feed.table().compare_digests(nexthops, &digests);
+    let Some((mut report, buckets)) = compared else { return Ok(None) };
     if !buckets.is_empty() {
         let request =
             v1::ListOwnedRequest { owner: owner.to_owned(), buckets: buckets.clone(), ..Default::default() };
@@ -43,25 +36,7 @@ pub(super) async fn audit(
         divergence::add(&mut report, feed.table().compare(&buckets, found, monotonic_ns()));
     }
     feed.table().audited(&report);
-    Ok(report)
-}
-
-fn differing(
-    own: &BTreeMap<std::sync::Arc<str>, ze_proto::digest::Digest>,
-    theirs: &[v1::RouteDigest],
-) -> Vec<u32> {
-    let nothing = ze_proto::digest::Digest::default();
-    let mut buckets = std::collections::BTreeSet::new();
-    for digest in theirs {
-        let own = own.get(digest.vrf.as_str()).unwrap_or(&nothing);
-        buckets.extend(own.differing(&digest.buckets));
-    }
-    for (vrf, digest) in own {
-        if !theirs.iter().any(|there| there.vrf == **vrf) {
-            buckets.extend(digest.differing(&nothing.buckets[..]));
-        }
-    }
-    buckets.into_iter().collect()
+    Ok(Some(report))
 }
 
 fn routes(operation: &Op) -> Vec<(String, ipnet::IpNet, packed::TargetKey)> {

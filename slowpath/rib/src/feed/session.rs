@@ -16,6 +16,9 @@ use super::{BATCH_ROUTES_MAX, Feed, Options, WINDOW_BATCHES, audit, monotonic_ns
 use crate::divergence;
 use crate::dplane::ACKNOWLEDGE_TIME_MAX;
 
+/// Batches and replies until something else has its turn: a source that never pauses must not keep us from an audit.
+const TURN_STEPS_MAX: usize = 512;
+
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Ended {
@@ -91,8 +94,8 @@ impl Session<'_> {
         loop {
             // Asked before: what is told after this may not be brought yet.
             let is_told = self.feed.table().is_told();
-            self.bring().await?;
-            if is_open && is_told {
+            let is_all = self.bring().await?;
+            if is_open && is_told && is_all {
                 self.end_snapshot(options).await?;
                 is_open = false;
             }
@@ -104,6 +107,7 @@ impl Session<'_> {
                 }
             };
             tokio::select! {
+                () = std::future::ready(()), if !is_all => {}
                 () = self.feed.changed.notified() => {}
                 () = retry => {}
                 _ = due.tick() => self.audit(options, &mut client).await?,
@@ -129,19 +133,19 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Sends what differs until nothing does, and takes all replies.
-    async fn bring(&mut self) -> Result<(), Ended> {
-        let done = self.bring_all().await;
+    /// Sends what differs, for a turn, and takes all replies. Returns whether nothing differs any more.
+    async fn bring(&mut self) -> Result<bool, Ended> {
+        let done = self.bring_turn().await;
         self.refusals.tell();
         done
     }
 
-    async fn bring_all(&mut self) -> Result<(), Ended> {
-        loop {
+    async fn bring_turn(&mut self) -> Result<bool, Ended> {
+        for _ in 0..TURN_STEPS_MAX {
             let taken = self.feed.table().take(BATCH_ROUTES_MAX, now());
             let Some(batch) = taken else {
                 if self.outstanding.is_empty() {
-                    return Ok(());
+                    return Ok(true);
                 }
                 self.take_reply().await?;
                 continue;
@@ -151,10 +155,19 @@ impl Session<'_> {
             }
             let alone = batch.alone;
             self.bring_one(batch).await?;
-            while alone && !self.outstanding.is_empty() {
-                self.take_reply().await?;
+            if alone {
+                self.take_replies().await?;
             }
         }
+        self.take_replies().await?;
+        Ok(false)
+    }
+
+    async fn take_replies(&mut self) -> Result<(), Ended> {
+        while !self.outstanding.is_empty() {
+            self.take_reply().await?;
+        }
+        Ok(())
     }
 
     async fn bring_one(&mut self, mut batch: Batch) -> Result<(), Ended> {
@@ -192,9 +205,9 @@ impl Session<'_> {
     }
 
     async fn audit(&mut self, options: &Options, client: &mut DataplaneClient<Channel>) -> Result<(), Ended> {
-        // What the source tells meanwhile waits in the table, and would count as a difference.
-        self.bring().await?;
+        // Nothing is outstanding. What the source tells meanwhile waits in the table.
         let report = limited(audit::audit(&options.owner, client, self.feed)).await??;
+        let Some(report) = report else { return Ok(()) };
         self.bring().await?;
         divergence::log(&options.owner, &report);
         self.send(Body::AuditReport(report), 0).await?;

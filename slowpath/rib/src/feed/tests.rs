@@ -93,6 +93,20 @@ impl Pair {
         true
     }
 
+    /// Of the VRF "default".
+    fn digests(&self) -> [v1::RouteDigest; 1] {
+        let mut digest = ze_proto::digest::Digest::default();
+        self.routes.iter().for_each(|((_, prefix), target)| digest.add(prefix, *target));
+        let (routes, buckets) = (digest.routes, digest.buckets.to_vec());
+        [v1::RouteDigest { vrf: "default".into(), routes, buckets }]
+    }
+
+    fn found(&self, buckets: &[u32]) -> Vec<(String, IpNet, TargetKey)> {
+        let routes = self.routes.iter().map(|((vrf, prefix), target)| (vrf.clone(), *prefix, *target));
+        let concerned = |prefix: &IpNet| buckets.contains(&(ze_proto::digest::bucket(prefix) as u32));
+        routes.filter(|(_, prefix, _)| concerned(prefix)).collect()
+    }
+
     fn settle(&mut self) -> usize {
         let before = self.sent;
         let now = Instant::now();
@@ -192,20 +206,39 @@ fn what_was_changed_behind_our_back_is_found_and_healed() {
     pair.routes.insert(key(4), TargetKey::Nexthop(2));
     pair.routes.insert(key(5000), TargetKey::Nexthop(1));
     pair.nexthops.remove(&2);
-    let mut theirs = ze_proto::digest::Digest::default();
-    pair.routes.iter().for_each(|((_, prefix), target)| theirs.add(prefix, *target));
-    let buckets = pair.table.digests()["default"].differing(&theirs.buckets[..]);
+    let compared = pair.table.compare_digests(pair.nexthops.clone(), &pair.digests());
+    let (nexthops, buckets) = compared.unwrap();
     assert!((1..=3).contains(&buckets.len()), "{buckets:?}");
-    let there = pair.routes.clone().into_iter();
-    let there = there.filter(|((_, prefix), _)| buckets.contains(&(ze_proto::digest::bucket(prefix) as u32)));
-    let found: Vec<_> = there.map(|((vrf, prefix), target)| (vrf, prefix, target)).collect();
-    let nexthops = pair.table.compare_nexthops(pair.nexthops.clone());
+    let found = pair.found(&buckets);
     assert_eq!((nexthops.missing, nexthops.surplus, nexthops.different), (1, 0, 0));
     let report = pair.table.compare(&buckets, found, 2);
     assert_eq!((report.missing, report.surplus, report.different), (1, 1, 1));
     assert_eq!(pair.settle(), 3);
     assert_eq!(pair.routes, right);
     assert_eq!(pair.nexthops.len(), 2);
+}
+
+#[test]
+fn an_audit_compares_what_is_acknowledged_whatever_the_source_tells_meanwhile() {
+    let mut pair = Pair::default();
+    pair.table.set_nexthops([nexthop(1)]);
+    pair.table.update("default", (0..100).map(|n| (net(n), to(1))), 1);
+    pair.settle();
+    let key = |n| ("default".to_owned(), net(n));
+    pair.routes.remove(&key(3));
+    pair.table.update("default", [(net(3), None), (net(4), None), (net(200), to(1))], 2);
+    let compared = pair.table.compare_digests(pair.nexthops.clone(), &pair.digests());
+    let (mut report, buckets) = compared.unwrap();
+    assert_eq!(report.checked, 1 + 99);
+    let found = pair.found(&buckets);
+    divergence::add(&mut report, pair.table.compare(&buckets, found, 3));
+    assert_eq!((report.missing, report.surplus, report.different), (1, 0, 0));
+    let (batch, refusals) = pair.send(1, Instant::now()).unwrap();
+    assert!(pair.table.compare_digests(pair.nexthops.clone(), &pair.digests()).is_none(), "under way");
+    pair.table.acknowledge(batch, &refusals, Instant::now());
+    // What was told meanwhile is brought, and nothing else.
+    pair.settle();
+    assert_eq!((pair.sent, pair.routes.len(), pair.table.index.len()), (102, 99, 99));
 }
 
 #[test]
@@ -223,8 +256,8 @@ fn until_the_snapshot_ends_what_is_there_of_another_life_is_no_surplus() {
     let there = pair.routes.clone();
     let audit = |pair: &mut Pair| {
         let mut report = pair.table.compare_nexthops(pair.nexthops.clone());
-        let found = pair.routes.clone().into_iter().map(|((vrf, prefix), target)| (vrf, prefix, target));
         let buckets: Vec<_> = (0..ze_proto::digest::BUCKETS as u32).collect();
+        let found = pair.found(&buckets);
         divergence::add(&mut report, pair.table.compare(&buckets, found, 2));
         report
     };

@@ -1,6 +1,6 @@
 //! The two sides beside each other: what the fast path says that it has, and what it has acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -21,6 +21,22 @@ impl Table {
             out.entry(vrf).or_default().add(&slot.prefix, self.targets[slot.known as usize - 1]);
         }
         out
+    }
+
+    /// The nexthops that the fast path has, and digests of its routes. Returns the buckets that differ as well. What the
+    /// source has told and nobody has sent is no matter; nothing while something is under way, as nobody knows then what
+    /// is to be there.
+    pub fn compare_digests(
+        &mut self,
+        nexthops: BTreeMap<u64, v1::Nexthop>,
+        theirs: &[v1::RouteDigest],
+    ) -> Option<(v1::AuditReport, Vec<u32>)> {
+        if self.in_flight > 0 {
+            return None;
+        }
+        let mut report = self.compare_nexthops(nexthops);
+        report.checked += theirs.iter().map(|digest| digest.routes).sum::<u64>();
+        Some((report, differing(&self.digests(), theirs)))
     }
 
     /// What the fast path has in some buckets. What differs from what is known is queued to be put right.
@@ -121,4 +137,20 @@ impl Table {
         self.progress.audits += 1;
         self.progress.healed += divergence::count(report);
     }
+}
+
+/// The buckets in which two sides differ.
+fn differing(own: &BTreeMap<Arc<str>, Digest>, theirs: &[v1::RouteDigest]) -> Vec<u32> {
+    let nothing = Digest::default();
+    let mut buckets = BTreeSet::new();
+    for digest in theirs {
+        let own = own.get(digest.vrf.as_str()).unwrap_or(&nothing);
+        buckets.extend(own.differing(&digest.buckets));
+    }
+    for (vrf, digest) in own {
+        if !theirs.iter().any(|there| there.vrf == **vrf) {
+            buckets.extend(digest.differing(&nothing.buckets[..]));
+        }
+    }
+    buckets.into_iter().collect()
 }
