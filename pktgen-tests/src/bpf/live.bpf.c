@@ -9,8 +9,9 @@
 // What differs from flow to flow lies in the first bytes of a frame (Ethernet, IPv6, UDP, signature: 74).
 #define HEAD_BYTES 80
 #define NS_PER_US 1000
-// Packets that are late and are sent at once all the same; more are sent later instead (as in traffic/pace.rs).
-#define LATE_MAX 128
+// Packets that are late and are sent at once all the same; more are sent later instead. A veth has room for 256, of which a
+// burst may take a part.
+#define LATE_MAX 32
 // Who is late by more than this at once was away.
 #define AWAY_MIN_NS (500 * NS_PER_US)
 

@@ -24,7 +24,7 @@ use schedule::Schedule;
 /// Packets that are due together, at most, and the time in which they become due: as a card does that waits a moment
 /// before it interrupts.
 const BURST_MAX: u32 = 128;
-const BURST: Duration = Duration::from_micros(100);
+const BURST: Duration = Duration::from_micros(50);
 /// Pages between two moments at which the kernel wakes the receiver, and lets anything else run on this core: the most that
 /// it allows (TEST_XDP_MAX_BATCH). It keeps as many to use them again (`xdp_test_run_setup`); with fewer, pages that
 /// come back together would have to be freed and allocated anew, on the receiver's core and on this.

@@ -19,8 +19,8 @@ fn bursts_are_small_at_low_rates() {
         (plan.schedule.burst, plan.schedule.interval_ps)
     };
     assert_eq!(burst(10_000.0), (1, 100_000_000));
-    assert_eq!(burst(1e6), (100, 1_000_000));
-    assert_eq!(burst(2e6), (BURST_MAX, 500_000));
+    assert_eq!(burst(1e6), (50, 1_000_000));
+    assert_eq!(burst(4e6), (BURST_MAX, 250_000));
 }
 
 #[test]
