@@ -51,6 +51,25 @@ fn the_next_larger_distances_stand_behind_the_best() {
 }
 
 #[test]
+fn many_gateways_behind_each_other_are_searched_for_backups_once_each() {
+    let mut rib = Rib::new();
+    connected(&mut rib, &[WAN, ALT]);
+    const LEVELS: u8 = 14;
+    for level in 1..=LEVELS {
+        let net = if level == LEVELS { "192.0.2".to_owned() } else { format!("10.{}.0", level + 1) };
+        let gateways: Vec<_> = (1..=8).map(|host| format!("{net}.{host}")).collect();
+        let gateways: Vec<_> = gateways.iter().map(String::as_str).collect();
+        let alternative = format!("203.0.113.{level}");
+        told(&mut rib, &format!("10.{level}.0.0/16"), vec![path(1, &gateways), path(9, &[&alternative])]);
+    }
+    // The farthest of all stands behind the first route first: what the gateways' routes fall back on, then its own.
+    let first = default(&rib, "10.1.0.0/16");
+    let members: Vec<_> = first.split(", ").collect();
+    assert_eq!(members.len(), 8, "{first}");
+    assert!(members.iter().all(|member| member.contains("203.0.113.14%alt0")), "{first}");
+}
+
+#[test]
 fn nothing_stands_behind_what_can_not_fail_and_no_more_than_the_limit_behind_anything() {
     let mut rib = Rib::new();
     connected(&mut rib, &[WAN]);

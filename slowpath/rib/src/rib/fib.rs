@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use ze_engine::{Discard, Path, Target, Via, Way};
 
-use super::resolve::{self, Fate, Fates, Leaf, Leaves, shares};
+use super::resolve::{self, Backups, Fate, Fates, Leaf, Leaves, shares};
 use super::{BACKUPS_MAX, GROUP_MEMBERS_MAX, Problem, ProblemKind, Rib};
 use crate::keys::Keys;
 use crate::state::{GroupHash, Key, Nexthop, RouteTarget, State, Value};
@@ -25,8 +25,8 @@ pub struct Fib {
 }
 
 pub(super) fn build(rib: &Rib, fates: &Fates) -> Fib {
-    let targets = HashMap::new();
-    let mut builder = Builder { rib, fates, keys: Keys::default(), fib: Fib::default(), targets };
+    let (targets, backups) = (HashMap::new(), Backups::new());
+    let mut builder = Builder { rib, fates, keys: Keys::default(), fib: Fib::default(), targets, backups };
     for (vrf, table) in &rib.routes {
         for (prefix, by_source) in table {
             let Some(fate) = fates.get(vrf).and_then(|table| table.get(prefix)) else { continue };
@@ -43,6 +43,7 @@ struct Builder<'r> {
     fib: Fib,
     /// Targets by identity, and whether all nexthops fit in: routes with the same nexthops share one.
     targets: HashMap<String, (RouteTarget, bool)>,
+    backups: Backups,
 }
 
 /// Rank of a nexthop that routes and groups lead to. Backups have lesser ones, so that they are put before it.
@@ -98,7 +99,7 @@ impl Builder<'_> {
         if let Some(known) = self.targets.get(&identity) {
             return *known;
         }
-        let backups = resolve::backups(self.rib, self.fates, vrf, prefix, 0);
+        let backups = resolve::backups(self.rib, self.fates, vrf, prefix, &mut self.backups);
         let target = match vias {
             [(via, leaves)] if leaves.len() == 1 => {
                 let leaf = leaves.keys().next();

@@ -5,7 +5,7 @@
 //! a round decides nothing, or after [`RESOLUTION_DEPTH_MAX`] rounds, what waits waits for itself: those gateways can
 //! not be reached.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -264,18 +264,41 @@ pub(super) fn reach(fates: &Fates, vrf: &str, gateway: IpAddr) -> Vec<(IpAddr, A
     reduce(leaves).into_iter().filter_map(way).collect()
 }
 
+/// What routes can fall back on, as far as it is known. Many routes have gateways behind the same others: without this,
+/// each would search all that is behind it anew, and those the same.
+pub(super) type Backups = HashMap<(Arc<str>, IpNet), Arc<[Leaf]>>;
+
 /// What a route can fall back on while its own ways can not be used, best first: what its gateways' routes fall back
-/// on, then its worse paths. `depth`: steps that the search has made.
-pub(super) fn backups(rib: &Rib, fates: &Fates, vrf: &str, prefix: &IpNet, depth: usize) -> Vec<Leaf> {
+/// on, then its worse paths. Each is named once.
+pub(super) fn backups(
+    rib: &Rib,
+    fates: &Fates,
+    vrf: &Arc<str>,
+    prefix: &IpNet,
+    known: &mut Backups,
+) -> Arc<[Leaf]> {
+    let route = (Arc::clone(vrf), *prefix);
+    if let Some(found) = known.get(&route) {
+        return Arc::clone(found);
+    }
+    // Nothing so far: a search that comes back here goes no further.
+    known.insert(route.clone(), Arc::default());
+    let mut found = search(rib, fates, vrf, prefix, known);
+    let mut named = HashSet::new();
+    found.retain(|leaf| named.insert(leaf.clone()));
+    let found: Arc<[Leaf]> = found.into();
+    known.insert(route, Arc::clone(&found));
+    found
+}
+
+fn search(rib: &Rib, fates: &Fates, vrf: &Arc<str>, prefix: &IpNet, known: &mut Backups) -> Vec<Leaf> {
     let Some(Fate::Via(at, reached)) = fates.get(vrf).and_then(|table| table.get(prefix)) else {
         return Vec::new();
     };
     let Some(by_source) = rib.routes.get(vrf).and_then(|table| table.get(prefix)) else { return Vec::new() };
     let mut found = Vec::new();
-    if depth < RESOLUTION_DEPTH_MAX {
-        for (via, _) in reached {
-            inherited(rib, fates, vrf, prefix, &via.way, depth, &mut found);
-        }
+    for (via, _) in reached {
+        inherited(rib, fates, vrf, prefix, &via.way, known, &mut found);
     }
     for path in Rib::paths(by_source).skip(at + 1) {
         match &path.target {
@@ -296,10 +319,10 @@ pub(super) fn backups(rib: &Rib, fates: &Fates, vrf: &str, prefix: &IpNet, depth
 fn inherited(
     rib: &Rib,
     fates: &Fates,
-    vrf: &str,
+    vrf: &Arc<str>,
     own: &IpNet,
     way: &Way,
-    depth: usize,
+    known: &mut Backups,
     found: &mut Vec<Leaf>,
 ) {
     let Way::Gateway(gateway, None) = way else { return };
@@ -309,7 +332,7 @@ fn inherited(
     };
     let Some((covering, Some(Fate::Via(..)))) = table.covering(*gateway).find(in_force) else { return };
     // What is dropped there is not what this route asks for: it has its own last way.
-    let backups = backups(rib, fates, vrf, &covering, depth + 1);
+    let backups = backups(rib, fates, vrf, &covering, known);
     let usable = backups.iter().filter(|leaf| matches!(leaf, Leaf::Interface { .. }));
     found.extend(usable.map(|leaf| with_gateway(leaf, *gateway)));
 }
