@@ -276,7 +276,14 @@ impl Reconciler {
 
     fn refuse(&mut self, steps: Vec<Step>, refusals: &[&v1::Refusal], now: Instant, outcome: &mut Outcome) {
         let single = steps.len() == 1;
+        // Operations of several steps are of routes. A refusal of all of them names the VRF.
+        let whole = refusals.iter().find(|refusal| !single && !refusal.path.contains("/route["));
         for (element, step) in steps.into_iter().enumerate() {
+            if let Some(whole) = whole {
+                let path = step.key().to_string();
+                self.hold_back(step, &v1::Refusal { path, ..(**whole).clone() }, now, outcome);
+                continue;
+            }
             let named = refusals.iter().find(|refusal| single || refusal.element as usize == element);
             match named {
                 None => self.acknowledged.doubt(step),

@@ -20,6 +20,9 @@ use crate::reconcile::{Outcome, Reconciler};
 use crate::state::State;
 use crate::wire;
 
+/// Refusals of a batch that are told one by one; an operation that is refused as a whole has a thousand.
+const REFUSALS_TOLD_MAX: usize = 10;
+
 /// Runs one connection; says why it ended.
 pub(super) async fn run(
     options: &Options,
@@ -229,9 +232,12 @@ impl Session<'_> {
 }
 
 fn report(outcome: &Outcome) {
-    for refused in &outcome.refused {
+    for refused in outcome.refused.iter().take(REFUSALS_TOLD_MAX) {
         let reason = refused.reason.as_str_name();
         tracing::warn!(path = refused.path, reason, "refused by the fast path: {}", refused.message);
+    }
+    if outcome.refused.len() > REFUSALS_TOLD_MAX {
+        tracing::warn!(more = outcome.refused.len() - REFUSALS_TOLD_MAX, "and more objects are refused");
     }
     for key in &outcome.accepted {
         tracing::info!(path = %key, "accepted by the fast path after all");

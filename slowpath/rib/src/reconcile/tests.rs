@@ -11,7 +11,7 @@ fn refusal(operation: u32, element: u32) -> v1::Refusal {
     v1::Refusal {
         operation,
         element,
-        path: "/x".into(),
+        path: "/vrf[name='default']/route[prefix='10.0.0.0/16']".into(),
         reason: v1::Reason::Limit.into(),
         message: "full".into(),
     }
@@ -75,6 +75,20 @@ fn the_others_of_a_refused_operation_are_put_again_and_deleted_if_unwanted() {
     assert_eq!(again, [route(1, 1).0, route(3, 1).0]);
     let deletes = reconciler.plan(&State::new(), 10, now);
     assert_eq!(deletes, [Step::Delete(route(3, 1).0), Step::Delete(route(1, 1).0)]);
+}
+
+#[test]
+fn a_refusal_of_a_whole_operation_is_one_of_each_of_its_routes() {
+    let mut reconciler = steady();
+    let now = Instant::now();
+    let desired = State::from([route(1, 1), route(2, 1), route(3, 1)]);
+    let steps = reconciler.plan(&desired, 10, now);
+    let whole = v1::Refusal { path: "/vrf[name='default']".into(), ..refusal(0, 0) };
+    let outcome = answer(&mut reconciler, steps, &[whole], now);
+    let paths: Vec<_> = outcome.refused.iter().map(|refused| refused.path.clone()).collect();
+    assert_eq!(paths, [1, 2, 3].map(|n| route(n, 1).0.to_string()));
+    assert!(reconciler.plan(&desired, 10, now).is_empty(), "none is tried again before its time");
+    assert_eq!(reconciler.plan(&desired, 10, now + RETRY_PAUSE_MIN).len(), 3);
 }
 
 #[test]
