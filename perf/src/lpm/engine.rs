@@ -43,11 +43,6 @@ pub(super) struct ReadersLose {
     pub(super) to_updates: f64,
     /// Compared with one that sleeps.
     pub(super) to_a_writer: f64,
-    /// What it loses to a writer that changes a million routes a second and sleeps between, compared with one that only
-    /// sleeps.
-    pub(super) to_a_paced_writer: f64,
-    /// Changes a second that this writer reached.
-    pub(super) paced_updates_per_s: f64,
 }
 
 /// One of those that are compared.

@@ -131,16 +131,12 @@ impl Report {
             self.write_engine(out, engine)?;
         }
         writeln!(out)?;
-        if let Some(lose) = readers_lose {
+        if let Some(ReadersLose { to_updates, to_a_writer }) = readers_lose {
+            let (to_updates, to_a_writer) = (to_updates * 100.0, to_a_writer * 100.0);
             writeln!(
                 out,
-                "  While Ze's routes change as fast as they can, a reader on another core loses {:.1} % of what it does \
-                 while the writer computes something else, {:.1} % of what it does while the writer sleeps; while {:.2} M \
-                 a second change, it loses {:.1} %.",
-                lose.to_updates * 100.0,
-                lose.to_a_writer * 100.0,
-                lose.paced_updates_per_s / 1e6,
-                lose.to_a_paced_writer * 100.0
+                "  While Ze's routes change, a reader on another core loses {to_updates:.1} % of what it does while \
+                 the writer computes something else, {to_a_writer:.1} % of what it does while the writer sleeps."
             )?;
         }
         write_ratios(out, &lines)

@@ -16,18 +16,14 @@ use crate::pipeline::random::Random;
 use crate::stats::median;
 
 /// What the writer does, by turns, so that whatever changes with time changes all.
-const KINDS: usize = 4;
+const KINDS: usize = 3;
 /// It sleeps.
 const IDLE: usize = 0;
 /// It computes, and touches no memory. Cores of a virtual machine may be two threads of one core: what the reader loses
 /// to a neighbour that is merely busy, the updates have not cost it.
 const BUSY: usize = 1;
-/// It changes routes as fast as it can.
+/// It changes routes.
 const UPDATING: usize = 2;
-/// It changes a million a second, and sleeps between.
-const PACED: usize = 3;
-/// Changes a second of that.
-const PACE: f64 = 1e6;
 /// All turns.
 const TURNS: usize = 4 * KINDS;
 /// How long each is.
@@ -116,56 +112,38 @@ impl<F: Net> Engine<F> for Ze<F> {
             });
             let wrote = write_in_turns(&mut self.table, table, &turn, &mut self.reader);
             stop.store(true, Ordering::Relaxed);
-            let wrote = wrote?;
             let rates = looking.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
             let rates = rates.map(|rates| median(rates).unwrap_or(f64::NAN));
-            let loss = |kind: usize, before: usize| 1.0 - rates[kind] / rates[before];
-            let lose = ReadersLose {
-                to_updates: loss(UPDATING, BUSY),
-                to_a_writer: loss(UPDATING, IDLE),
-                to_a_paced_writer: loss(PACED, IDLE),
-                paced_updates_per_s: wrote.paced_per_second.round(),
-            };
-            Ok(Updates { per_second: wrote.per_second, readers_lose: Some(lose) })
+            let lost_against = |kind: usize| 1.0 - rates[UPDATING] / rates[kind];
+            let lose = ReadersLose { to_updates: lost_against(BUSY), to_a_writer: lost_against(IDLE) };
+            Ok(Updates { per_second: wrote?, readers_lose: Some(lose) })
         })
     }
 }
 
-/// What a writer reached.
-struct Wrote {
-    /// Updates a second of CPU time, as fast as it could.
-    per_second: f64,
-    /// Updates a second, in the turns that are paced.
-    paced_per_second: f64,
-}
-
-/// Takes all turns.
+/// Takes all turns; updates a second of CPU time.
 fn write_in_turns<F: Net>(
     lpm: &mut Lpm<F>,
     table: &Table<F>,
     turn: &AtomicUsize,
     own_reader: &mut Reader,
-) -> Result<Wrote> {
+) -> Result<f64> {
     let mut random = Random::new(11);
-    let (mut done, mut time, mut paced, mut paced_time) = (0, Duration::ZERO, 0, Duration::ZERO);
+    let (mut done, mut time) = (0, Duration::ZERO);
     for number in 0..TURNS {
         turn.store(number, Ordering::Relaxed);
-        let (kind, start) = (number % KINDS, Instant::now());
-        match kind {
+        let end = Instant::now() + TURN_TIME;
+        match number % KINDS {
             IDLE => thread::sleep(TURN_TIME),
-            BUSY => compute_until(start + TURN_TIME),
+            BUSY => compute_until(end),
             _ => (),
         }
-        if kind < UPDATING {
+        if number % KINDS != UPDATING {
             continue;
         }
-        let goes_on = |changes| {
+        let goes_on = |_| {
             own_reader.quiescent();
-            if kind == PACED {
-                let due = start + Duration::from_secs_f64(changes as f64 / PACE);
-                thread::sleep(due.saturating_duration_since(Instant::now()));
-            }
-            start.elapsed() < TURN_TIME
+            Instant::now() < end
         };
         let (more, took) = change_routes(table, &mut random, goes_on, |prefix, change| {
             match change {
@@ -174,16 +152,9 @@ fn write_in_turns<F: Net>(
             }
             Ok(())
         })?;
-        if kind == PACED {
-            (paced, paced_time) = (paced + more, paced_time + start.elapsed());
-        } else {
-            (done, time) = (done + more, time + took);
-        }
+        (done, time) = (done + more, time + took);
     }
-    Ok(Wrote {
-        per_second: done as f64 / time.as_secs_f64(),
-        paced_per_second: paced as f64 / paced_time.as_secs_f64(),
-    })
+    Ok(done as f64 / time.as_secs_f64())
 }
 
 fn compute_until(end: Instant) {
