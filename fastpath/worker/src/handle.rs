@@ -230,8 +230,9 @@ fn prepare(mut setup: Setup) -> Result<Prepared, StartError> {
     let bells = (0..count).map(|_| Ok(Arc::new(Bell::new()?))).collect::<std::io::Result<Vec<_>>>()?;
     let mut neighbors = handoff_rings(&bells);
     let wake_control = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(os)?);
-    let capacity = setup.frames.len();
-    let share = capacity / count;
+    // Ports bring frames of their own, which may come to a worker while the port is short of them.
+    let capacity = setup.arena.chunks() as usize;
+    let share = setup.frames.len() / count;
     let mut workers = Vec::with_capacity(count);
     for (at, core) in setup.cores.iter().copied().enumerate() {
         let id = WorkerId(at as u8);

@@ -272,6 +272,70 @@ fn a_worker_with_something_to_send_does_not_sleep_for_long() {
     wait("the frames to leave", || router.sum(|c| c.law.tx.get()) == 10);
 }
 
+/// A port that gives all frames that it brought to the worker, and takes none.
+struct Spill(Vec<Frame>);
+
+impl Port for Spill {
+    fn id(&self) -> PortId {
+        PortId(15)
+    }
+
+    fn receive(&mut self, _: &Arena, _: &mut Batch) -> usize {
+        0
+    }
+
+    fn transmit(&mut self, _: &Arena, _: &mut Vec<Frame>) -> usize {
+        0
+    }
+
+    fn complete(&mut self, pool: &mut FramePool) -> usize {
+        let count = self.0.len();
+        self.0.drain(..).for_each(|frame| pool.give(frame));
+        count
+    }
+
+    fn refill(&mut self, _: &mut FramePool, _: usize) -> usize {
+        0
+    }
+
+    fn wake(&mut self) {}
+
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn held(&self) -> usize {
+        self.0.len()
+    }
+
+    fn stats(&self) -> Arc<QueueStats> {
+        Arc::default()
+    }
+
+    fn close(self: Box<Self>) -> Vec<Frame> {
+        self.0
+    }
+}
+
+#[test]
+fn a_worker_has_room_for_all_frames_that_there_are_those_of_ports_included() {
+    let (arena, mut frames) = Arena::allocate(64, false).unwrap();
+    let brought = frames.split_off(32);
+    let fib = Fib::new(&Domain::new(), Limits::default());
+    let (mut worker, mut handle) = stepped(Setup {
+        cores: Vec::new(),
+        idle: IdleMode::Busy,
+        arena: Arc::new(arena),
+        frames,
+        tables: fib.tables(),
+        graph: Box::new(move |worker, control| ze_nodes::Graph::new(config(worker, 1, control))),
+    })
+    .unwrap();
+    handle.send(Command::add_port(Box::new(Spill(brought)), PortKind::Network));
+    assert_eq!(worker.turn(1), 32);
+    assert_eq!(handle.counters.rounds.pool_free.get(), 64);
+}
+
 /// A port that always has a frame back from transmission, and is short of frames to receive into, or not.
 struct Trickle {
     id: PortId,
