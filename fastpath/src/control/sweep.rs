@@ -19,8 +19,12 @@ impl Control {
             + self.sweep_nexthops(owner, now)
             + self.sweep_interfaces(owner, now)
             + self.sweep_ports(owner, now);
-        self.representors_complete();
-        self.drop_kept();
+        // Who has no port says nothing about ports: what an earlier life left of them waits for who has. Else an owner of
+        // routes that is first after a restart would take the XDP programs off, and let the kernel forward.
+        if self.objects.ports.values().any(|port| port.owner == owner) {
+            self.representors_complete();
+            self.drop_kept();
+        }
         self.settle();
         swept
     }
