@@ -15,6 +15,8 @@ use ze_xsk::{MemoryPort, MemoryWire};
 use crate::{Command, IdleMode, Reply, Setup, StartError, TX_QUEUE_MAX, WorkerHandle, spawn, stepped};
 
 const FRAMES: u32 = 8192;
+/// The port of every stub.
+const STUB: PortId = PortId(15);
 const HOST_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x99]);
 
 /// What is the same for all graphs of these tests.
@@ -272,51 +274,6 @@ fn a_worker_with_something_to_send_does_not_sleep_for_long() {
     wait("the frames to leave", || router.sum(|c| c.law.tx.get()) == 10);
 }
 
-/// A port that gives all frames that it brought to the worker, and takes none.
-struct Spill(Vec<Frame>);
-
-impl Port for Spill {
-    fn id(&self) -> PortId {
-        PortId(15)
-    }
-
-    fn receive(&mut self, _: &Arena, _: &mut Batch) -> usize {
-        0
-    }
-
-    fn transmit(&mut self, _: &Arena, _: &mut Vec<Frame>) -> usize {
-        0
-    }
-
-    fn complete(&mut self, pool: &mut FramePool) -> usize {
-        let count = self.0.len();
-        self.0.drain(..).for_each(|frame| pool.give(frame));
-        count
-    }
-
-    fn refill(&mut self, _: &mut FramePool, _: usize) -> usize {
-        0
-    }
-
-    fn wake(&mut self) {}
-
-    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    fn held(&self) -> usize {
-        self.0.len()
-    }
-
-    fn stats(&self) -> Arc<QueueStats> {
-        Arc::default()
-    }
-
-    fn close(self: Box<Self>) -> Vec<Frame> {
-        self.0
-    }
-}
-
 #[test]
 fn a_worker_has_room_for_all_frames_that_there_are_those_of_ports_included() {
     let (arena, mut frames) = Arena::allocate(64, false).unwrap();
@@ -331,20 +288,23 @@ fn a_worker_has_room_for_all_frames_that_there_are_those_of_ports_included() {
         graph: Box::new(move |worker, control| ze_nodes::Graph::new(config(worker, 1, control))),
     })
     .unwrap();
-    handle.send(Command::add_port(Box::new(Spill(brought)), PortKind::Network));
+    handle.send(Command::add_port(Box::new(Stub { brought, ..Stub::default() }), PortKind::Network));
     assert_eq!(worker.turn(1), 32);
     assert_eq!(handle.counters.rounds.pool_free.get(), 64);
 }
 
-/// A port that always has a frame back from transmission, and is short of frames to receive into, or not.
-struct Trickle {
-    id: PortId,
+/// A port that receives and takes nothing, and gives the frames that it brought to the worker.
+#[derive(Default)]
+struct Stub {
+    brought: Vec<Frame>,
+    /// Does it say in every round that a frame came back?
+    trickles: bool,
     is_waiting: bool,
 }
 
-impl Port for Trickle {
+impl Port for Stub {
     fn id(&self) -> PortId {
-        self.id
+        STUB
     }
 
     fn receive(&mut self, _: &Arena, _: &mut Batch) -> usize {
@@ -355,8 +315,10 @@ impl Port for Trickle {
         0
     }
 
-    fn complete(&mut self, _: &mut FramePool) -> usize {
-        1
+    fn complete(&mut self, pool: &mut FramePool) -> usize {
+        let count = self.brought.len();
+        self.brought.drain(..).for_each(|frame| pool.give(frame));
+        count + usize::from(self.trickles)
     }
 
     fn refill(&mut self, _: &mut FramePool, _: usize) -> usize {
@@ -374,7 +336,7 @@ impl Port for Trickle {
     }
 
     fn held(&self) -> usize {
-        0
+        self.brought.len()
     }
 
     fn stats(&self) -> Arc<QueueStats> {
@@ -382,7 +344,7 @@ impl Port for Trickle {
     }
 
     fn close(self: Box<Self>) -> Vec<Frame> {
-        Vec::new()
+        self.brought
     }
 }
 
@@ -390,7 +352,7 @@ impl Port for Trickle {
 fn what_comes_back_from_transmission_keeps_no_worker_awake_but_a_lack_of_frames_shortens_its_sleep() {
     let with = |is_waiting| {
         let mut router = Router::new(1, [0, 0], IdleMode::Interrupt);
-        let port = Trickle { id: PortId(15), is_waiting };
+        let port = Stub { trickles: true, is_waiting, ..Stub::default() };
         router.workers[0].send(Command::add_port(Box::new(port), PortKind::Network));
         router
     };
@@ -428,11 +390,10 @@ fn all_queues_of_a_removed_port_come_back_from_a_worker_that_has_several() {
 fn no_command_is_lost_and_no_reply_however_many_wait() {
     const PORTS: usize = 900;
     let mut router = Router::new(1, [0, 0], IdleMode::Interrupt);
-    for number in 0..PORTS {
-        let port = Trickle { id: PortId(2 + number as u16 % 14), is_waiting: false };
-        router.workers[0].send(Command::add_port(Box::new(port), PortKind::Network));
+    for _ in 0..PORTS {
+        router.workers[0].send(Command::add_port(Box::new(Stub::default()), PortKind::Network));
     }
-    (2..16).for_each(|number| router.workers[0].send(Command::RemovePort(PortId(number))));
+    router.workers[0].send(Command::RemovePort(STUB));
     for _ in 0..PORTS {
         router.workers[0].send(Command::GiveFrames(Vec::new()));
     }
