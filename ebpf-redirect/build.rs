@@ -32,7 +32,8 @@ fn main() {
 
 /// `asm/types.h` lies in the directory of the host's architecture, which `-target bpf` does not search (Debian).
 fn clang_args() -> Vec<String> {
-    let mut args = vec!["-Wall".to_owned(), "-Werror".to_owned()];
+    // v3: atomic operations that tell what was there.
+    let mut args = vec!["-Wall".to_owned(), "-Werror".to_owned(), "-mcpu=v3".to_owned()];
     let machine = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     let multiarch = format!("/usr/include/{machine}-linux-gnu");
     if fs::exists(&multiarch).unwrap_or(false) {

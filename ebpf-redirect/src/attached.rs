@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Mode, PROGRAM_NAME, Result, sys};
+use crate::{EXCHANGE_PROGRAM_NAME, Error, Mode, PROGRAM_NAME, Result, sys};
 
 /// An XDP program on a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,13 @@ pub fn attached(ifindex: u32) -> Result<Option<AttachedProgram>> {
     // Gone between the two queries: as good as not there.
     let Ok(name) = sys::program_name(id) else { return Ok(None) };
     let via_link = link_of(ifindex, id).is_some();
-    Ok(Some(AttachedProgram { id, ours: name == PROGRAM_NAME, name, mode, via_link }))
+    Ok(Some(AttachedProgram {
+        id,
+        ours: [PROGRAM_NAME, EXCHANGE_PROGRAM_NAME].contains(&name.as_str()),
+        name,
+        mode,
+        via_link,
+    }))
 }
 
 /// How long a link may take to go after its last holder: somebody who lists links holds each for a moment.

@@ -10,6 +10,7 @@
 
 mod attached;
 mod error;
+mod exchange;
 mod link;
 mod maps;
 mod program;
@@ -17,6 +18,9 @@ mod sys;
 
 pub use attached::{AttachedProgram, attached, remove_stale};
 pub use error::{Error, Result};
+pub use exchange::{
+    EXCHANGE_FRAME_BYTES_MAX, EXCHANGE_INDEX_BYTES, EXCHANGE_SLOT_BYTES, EXCHANGE_SLOTS, Exchange, Lanes,
+};
 pub use link::{Attached, Link, Mode, attach, attach_best};
 pub use maps::{Counters, MACS_MAX, NoSocket};
-pub use program::{Mac, Options, PROGRAM_NAME, Program, kernel_btf_present};
+pub use program::{EXCHANGE_PROGRAM_NAME, Mac, Options, PROGRAM_NAME, Program, kernel_btf_present};

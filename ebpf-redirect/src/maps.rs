@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, Object};
 
-use crate::{Error, Mac, Result};
+use crate::{Error, Exchange, Mac, Result};
 
 /// How many addresses one port may have: its own and, say, 255 VRRP groups of each family.
 pub const MACS_MAX: usize = 512;
@@ -47,6 +47,10 @@ pub struct Counters {
     pub no_socket_passed: u64,
     /// Shorter than an Ethernet header; dropped.
     pub runt: u64,
+    /// Given to a worker in exchange for what it sends.
+    pub exchanged: u64,
+    /// Not taken by a worker that exchanges and did not keep up; dropped.
+    pub exchange_full: u64,
 }
 
 /// Handles of the maps of one loaded program.
@@ -59,17 +63,11 @@ pub(crate) struct Maps {
 
 impl Maps {
     pub(crate) fn of(object: &Object) -> Result<Self> {
-        let handle = |name: &'static str| {
-            let missing = || libbpf_rs::Error::from(std::io::Error::from(std::io::ErrorKind::NotFound));
-            let map = object.maps().find(|map| map.name() == name);
-            let opened = map.ok_or_else(missing).and_then(|map| MapHandle::try_from(&map));
-            opened.map_err(|source| Error::Map { map: name, step: "open it", source })
-        };
         Ok(Self {
-            sockets: handle("sockets")?,
-            macs: handle("macs")?,
-            settings: handle("settings")?,
-            counters: handle("counters")?,
+            sockets: handle(object, "sockets")?,
+            macs: handle(object, "macs")?,
+            settings: handle(object, "settings")?,
+            counters: handle(object, "counters")?,
         })
     }
 
@@ -124,12 +122,21 @@ impl Maps {
     }
 
     pub(crate) fn counters(&self) -> Result<Counters> {
-        let mut sums = [0u64; 5];
+        let mut sums = [0u64; 7];
         for (reason, sum) in (0u32..).zip(&mut sums) {
             *sum = self.counter(reason)?;
         }
-        let [redirected, other_mac, no_socket_dropped, no_socket_passed, runt] = sums;
-        Ok(Counters { redirected, other_mac, no_socket_dropped, no_socket_passed, runt })
+        let [redirected, other_mac, no_socket_dropped, no_socket_passed, runt, exchanged, exchange_full] =
+            sums;
+        Ok(Counters {
+            redirected,
+            other_mac,
+            no_socket_dropped,
+            no_socket_passed,
+            runt,
+            exchanged,
+            exchange_full,
+        })
     }
 
     fn counter(&self, reason: u32) -> Result<u64> {
@@ -143,6 +150,18 @@ impl Maps {
         let queues = self.sockets.max_entries();
         if queue < queues { Ok(()) } else { Err(Error::NoSuchQueue { queue, queues }) }
     }
+}
+
+/// The maps beside the sockets.
+pub(crate) fn exchange(object: &Object) -> Result<Exchange> {
+    Ok(Exchange::new(handle(object, "queues")?, handle(object, "received")?))
+}
+
+fn handle(object: &Object, name: &'static str) -> Result<MapHandle> {
+    let missing = || libbpf_rs::Error::from(std::io::Error::from(std::io::ErrorKind::NotFound));
+    let map = object.maps().find(|map| map.name() == name);
+    let opened = map.ok_or_else(missing).and_then(|map| MapHandle::try_from(&map));
+    opened.map_err(|source| Error::Map { map: name, step: "open it", source })
 }
 
 /// The key of the hash map: the address, padded to eight octets.

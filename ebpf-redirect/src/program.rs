@@ -7,11 +7,13 @@ use std::path::Path;
 
 use libbpf_rs::{Object, ObjectBuilder, OpenObject};
 
-use crate::maps::Maps;
-use crate::{Counters, Error, NoSocket, Result};
+use crate::maps::{self, Maps};
+use crate::{Counters, EXCHANGE_SLOTS, Error, Exchange, Lanes, NoSocket, Result};
 
 /// The program's name in the kernel: how we know our own. At most 15 characters (BPF_OBJ_NAME_LEN).
 pub const PROGRAM_NAME: &str = "ze_redirect";
+/// The name of the program that exchanges pages besides.
+pub const EXCHANGE_PROGRAM_NAME: &str = "ze_exchange";
 
 /// An Ethernet address, as on the wire.
 pub type Mac = [u8; 6];
@@ -40,6 +42,7 @@ pub struct Program {
     /// Program and maps live in the kernel as long as these handles do; libbpf's object is not needed for that.
     program: OwnedFd,
     maps: Maps,
+    exchange: Option<Exchange>,
     promiscuous: bool,
     queues: u32,
 }
@@ -50,14 +53,41 @@ impl Program {
     /// # Errors
     /// When the kernel refuses it, or there are more than [`MACS_MAX`](crate::MACS_MAX) addresses.
     pub fn load(options: &Options) -> Result<Self> {
+        Self::load_named(PROGRAM_NAME, options, None)
+    }
+
+    /// Loads the program that can exchange pages with workers, too; every queue goes through its socket until its worker
+    /// switches it over.
+    ///
+    /// # Errors
+    /// As [`Program::load`]; also before Linux 5.18.
+    pub fn load_exchanging(options: &Options, lanes: &Lanes) -> Result<Self> {
+        Self::load_named(EXCHANGE_PROGRAM_NAME, options, Some(lanes))
+    }
+
+    fn load_named(name: &str, options: &Options, lanes: Option<&Lanes>) -> Result<Self> {
+        let queues = options.queues.max(1);
         let mut open = ObjectBuilder::default().open_memory(&OBJECT.0).map_err(Error::Load)?;
-        size_for(&mut open, options.queues.max(1)).map_err(Error::Load)?;
+        open.progs_mut().for_each(|mut program| {
+            let is_wanted = program.name() == name;
+            program.set_autoload(is_wanted);
+        });
+        size_for(&mut open, queues, lanes.is_some()).map_err(Error::Load)?;
+        if let Some(lanes) = lanes {
+            lanes.put_into(&mut open).map_err(Error::Load)?;
+        }
         let object = open.load().map_err(Error::Load)?;
         let maps = Maps::of(&object)?;
-        let program = program_of(&object)?;
+        let exchange = lanes.map(|_| maps::exchange(&object)).transpose()?;
+        let program = program_of(&object, name)?;
         maps.configure(options.promiscuous, options.no_socket)?;
         maps.set_macs(&options.macs)?;
-        Ok(Self { program, maps, promiscuous: options.promiscuous, queues: options.queues.max(1) })
+        Ok(Self { program, maps, exchange, promiscuous: options.promiscuous, queues })
+    }
+
+    /// The rings beside the sockets, if it was loaded with them.
+    pub const fn exchange(&self) -> Option<&Exchange> {
+        self.exchange.as_ref()
     }
 
     /// Sends the frames of a queue to this socket, which must be bound to that queue of the device.
@@ -123,16 +153,23 @@ pub fn kernel_btf_present() -> bool {
     Path::new("/sys/kernel/btf/vmlinux").exists()
 }
 
-fn size_for(open: &mut OpenObject, queues: u32) -> libbpf_rs::Result<()> {
-    for mut map in open.maps_mut().filter(|map| map.name() == "sockets") {
-        map.set_max_entries(queues)?;
+fn size_for(open: &mut OpenObject, queues: u32, exchanges: bool) -> libbpf_rs::Result<()> {
+    for mut map in open.maps_mut() {
+        match map.name().to_str() {
+            Some("sockets") => map.set_max_entries(queues)?,
+            Some("queues") if exchanges => map.set_max_entries(queues)?,
+            Some("received") if exchanges => map.set_max_entries(queues * EXCHANGE_SLOTS)?,
+            // Older kernels do not know all of these.
+            Some("queues" | "received" | "lanes" | "sending") if !exchanges => map.set_autocreate(false)?,
+            _ => {}
+        }
     }
     Ok(())
 }
 
-fn program_of(object: &Object) -> Result<OwnedFd> {
+fn program_of(object: &Object, name: &str) -> Result<OwnedFd> {
     let missing = || Error::System { step: "find the XDP program", source: io::ErrorKind::NotFound.into() };
-    let program = object.progs_mut().find(|program| program.name() == PROGRAM_NAME).ok_or_else(missing)?;
+    let program = object.progs_mut().find(|program| program.name() == name).ok_or_else(missing)?;
     let copy = program.as_fd().try_clone_to_owned();
     copy.map_err(|source| Error::System { step: "keep the XDP program", source })
 }

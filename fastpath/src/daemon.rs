@@ -16,6 +16,7 @@ use ze_graph::{Arena, Frame, Pages};
 use ze_punt::representor::Representors;
 use ze_sync::Domain;
 use ze_worker::{Setup, Spawned};
+use ze_xsk::Lanes;
 
 use crate::api::Api;
 use crate::args::Args;
@@ -69,7 +70,8 @@ async fn start(args: &Args, kept: HashMap<String, OwnedFd>) -> Result<Ended> {
         warnings,
     };
     let run_dir = args.run_dir.clone();
-    let parts = Parts { facts, fib, spawned, arena, bank, kept, run_dir, representors };
+    let lanes = lanes(args);
+    let parts = Parts { facts, fib, spawned, arena, lanes, bank, kept, run_dir, representors };
     let (ready, handle) = Ready::new(parts)?;
     let socket = server::Socket::listen(&args.socket(), args.socket_group.as_deref())?;
     let (stop, told) = tokio::sync::oneshot::channel::<()>();
@@ -128,6 +130,20 @@ fn workers(args: &Args, arena: &Arc<Arena>, frames: Vec<Frame>, fib: &Fib) -> Re
         }),
     });
     spawned.context("cannot start the workers (--cores)")
+}
+
+/// By what busy ports send where the kernel copies; none if it is not wished, or the kernel has not what it needs.
+fn lanes(args: &Args) -> Option<Arc<Lanes>> {
+    if args.no_page_exchange {
+        return None;
+    }
+    match Lanes::new(args.worker_cores().len()) {
+        Ok(lanes) => Some(Arc::new(lanes)),
+        Err(error) => {
+            info!(%error, "no pages are exchanged");
+            None
+        }
+    }
 }
 
 /// AF_XDP, XDP programs and network namespaces need a privileged process.

@@ -8,6 +8,9 @@
 //         ── no socket on this queue ─────────────────▶ drop  NO_SOCKET_DROPPED / pass NO_SOCKET_PASSED
 //         ── else ────────────────────────────────────▶ socket  REDIRECTED
 //
+// `ze_exchange` does the same, and more where the device's driver receives into pages that it must copy from anyway: see
+// "Exchange" below. It needs Linux 5.18.
+//
 // No kernel types are touched, so there is nothing to relocate and no kernel BTF is needed to load it.
 
 #include <linux/bpf.h>
@@ -21,6 +24,8 @@ enum reason {
 	NO_SOCKET_DROPPED,
 	NO_SOCKET_PASSED,
 	RUNT,
+	EXCHANGED,
+	EXCHANGE_FULL,
 	REASONS,
 };
 
@@ -82,21 +87,28 @@ static __always_inline int is_ours(const struct ethhdr *eth)
 	return bpf_map_lookup_elem(&macs, &key) != 0;
 }
 
-SEC("xdp")
-int ze_redirect(struct xdp_md *ctx)
+// The way of a frame that is neither dropped nor passed, or none: then `chosen` is set.
+static __always_inline int is_wanted(const struct xdp_md *ctx, const struct settings **chosen, int *action)
 {
 	const void *end = (const void *)(long)ctx->data_end;
 	const struct ethhdr *eth = (const void *)(long)ctx->data;
 	__u32 first = 0;
-	const struct settings *chosen = bpf_map_lookup_elem(&settings, &first);
 
-	if (!chosen || (const void *)(eth + 1) > end)
-		return count(RUNT, XDP_DROP);
-
+	*chosen = bpf_map_lookup_elem(&settings, &first);
+	if (!*chosen || (const void *)(eth + 1) > end) {
+		*action = count(RUNT, XDP_DROP);
+		return 0;
+	}
 	// IEEE 802-2014 §8.2: the group bit is the lowest of the first octet.
-	if (!(eth->h_dest[0] & 1) && !chosen->promiscuous && !is_ours(eth))
-		return count(OTHER_MAC, XDP_DROP);
+	if (!(eth->h_dest[0] & 1) && !(*chosen)->promiscuous && !is_ours(eth)) {
+		*action = count(OTHER_MAC, XDP_DROP);
+		return 0;
+	}
+	return 1;
+}
 
+static __always_inline int to_socket(const struct xdp_md *ctx, const struct settings *chosen)
+{
 	// The flags are the answer where there is no socket.
 	switch (bpf_redirect_map(&sockets, ctx->rx_queue_index, chosen->no_socket)) {
 	case XDP_REDIRECT:
@@ -106,6 +118,201 @@ int ze_redirect(struct xdp_md *ctx)
 	default:
 		return count(NO_SOCKET_DROPPED, XDP_DROP);
 	}
+}
+
+SEC("xdp")
+int ze_redirect(struct xdp_md *ctx)
+{
+	const struct settings *chosen;
+	int action;
+
+	return is_wanted(ctx, &chosen, &action) ? to_socket(ctx, chosen) : action;
+}
+
+// ---- Exchange -----------------------------------------------------------------------------------------------------
+//
+// A socket in copy mode costs a copy in, and on the way out a socket buffer, a copy and a walk through the stack for
+// each frame. But each frame that is copied in leaves a page behind, which would be thrown away: it carries one out.
+//
+//   frame ── copied into `received` of its queue ──▶ the worker                (full: EXCHANGE_FULL)
+//   its page ── `sending` of the worker's lane has something ──▶ that is copied into it, and it leaves by that device
+//            ── else ──▶ given back to the driver
+//
+// User space switches a queue over when it is busy, and sends by its sockets what no page comes for.
+
+// Kept in step with exchange.rs, as are the structures.
+#define SLOTS 1024 // of each ring; a power of two
+#define SLOT_BYTES 2040
+#define FRAME_BYTES_MIN 14
+// Slots that one page looks at: those that were taken back are in the way.
+#define LOOKS 4
+
+enum state {
+	OFF,    // frames go to the socket
+	AWAKE,  // the worker looks into the ring by itself
+	ASLEEP, // so does the worker; when there are enough, a frame goes to its socket
+};
+
+struct slot {
+	__u32 len;
+	__u32 ifindex; // of `sending`: where it is to leave; 0 when it is nobody's: who sets it to 0 has it
+	__u8 bytes[SLOT_BYTES];
+};
+
+// An index that one side writes, on a line of its own, and what it says besides.
+struct index {
+	__u32 value;
+	// Of a queue's tail: how many pages could have carried something. Of its head: frames in the ring that end a sleep.
+	__u32 more;
+	__u32 woken; // of a queue's tail: where it was when a sleep was ended
+	__u32 unused[13];
+};
+
+struct queue {
+	__u32 state; // enum state
+	__u32 lane;
+	__u32 unused[14];
+	struct index tail; // ours
+	struct index head; // the worker's
+};
+
+struct lane {
+	__u32 cpu; // of the worker. Pages carry only there: on two CPUs at once they would overtake each other
+	__u32 unused[15];
+	struct index tail; // the worker's
+	struct index head; // ours
+};
+
+// One a queue; sized before loading.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct queue);
+} queues SEC(".maps");
+
+// SLOTS a queue; sized before loading.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct slot);
+} received SEC(".maps");
+
+// The two of all workers, the same for all ports: put in by the loader.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct lane);
+} lanes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct slot);
+} sending SEC(".maps");
+
+// Looks at memory that the other side writes.
+#define LOOK(place) (*(const volatile __u32 *)&(place))
+
+// Gives slots back to the worker; if another page has moved on meanwhile, it knows better.
+static __always_inline void advance(struct lane *lane, __u32 from, __u32 to)
+{
+	if (from != to)
+		__sync_val_compare_and_swap(&lane->head.value, from, to);
+}
+
+// Puts something into this page that waits to be sent. Returns whether it leaves by that, or the page is given back.
+static __always_inline int carry(struct xdp_md *ctx, struct queue *queue)
+{
+	struct lane *lane = bpf_map_lookup_elem(&lanes, &queue->lane);
+	__u32 began, head;
+
+	if (!lane || LOOK(lane->cpu) != bpf_get_smp_processor_id())
+		return XDP_DROP;
+	queue->tail.more++;
+	began = head = LOOK(lane->head.value);
+	for (int look = 0; look < LOOKS; look++) {
+		__u32 at = queue->lane * SLOTS + (head & (SLOTS - 1));
+		struct slot *slot;
+		__u32 len, ifindex;
+		int grow;
+
+		if (head == LOOK(lane->tail.value))
+			break;
+		slot = bpf_map_lookup_elem(&sending, &at);
+		if (!slot)
+			break;
+		ifindex = LOOK(slot->ifindex);
+		len = LOOK(slot->len);
+		if (ifindex && len >= FRAME_BYTES_MIN && len <= SLOT_BYTES) {
+			grow = (int)len - (int)(ctx->data_end - ctx->data);
+			// A page that is too small leaves it to the next one, or to the worker, which does not wait for ever.
+			if ((grow && bpf_xdp_adjust_tail(ctx, grow)) || bpf_xdp_store_bytes(ctx, 0, slot->bytes, len))
+				break;
+			if (__sync_val_compare_and_swap(&slot->ifindex, ifindex, 0) == ifindex) {
+				advance(lane, began, head + 1);
+				return bpf_redirect(ifindex, 0);
+			}
+		}
+		head++;
+	}
+	advance(lane, began, head);
+	return XDP_DROP;
+}
+
+static __always_inline int exchange(struct xdp_md *ctx, struct queue *queue, __u32 len)
+{
+	__u32 tail = queue->tail.value;
+	__u32 at = ctx->rx_queue_index * SLOTS + (tail & (SLOTS - 1));
+	struct slot *slot = bpf_map_lookup_elem(&received, &at);
+
+	if (!slot || tail - LOOK(queue->head.value) >= SLOTS || bpf_xdp_load_bytes(ctx, 0, slot->bytes, len)) {
+		count(EXCHANGE_FULL, XDP_DROP);
+	} else {
+		slot->len = len;
+		// The frame is seen before the index.
+		__sync_fetch_and_add(&queue->tail.value, 1);
+		count(EXCHANGED, XDP_DROP);
+	}
+	return carry(ctx, queue);
+}
+
+// The socket is what wakes a worker. Afterwards frames go into the ring again.
+static __always_inline int is_to_wake(struct queue *queue)
+{
+	__u32 tail = queue->tail.value;
+
+	if (LOOK(queue->state) != ASLEEP || tail - LOOK(queue->head.value) < LOOK(queue->head.more))
+		return 0;
+	queue->tail.woken = tail;
+	return __sync_val_compare_and_swap(&queue->state, ASLEEP, AWAKE) == ASLEEP;
+}
+
+SEC("xdp")
+int ze_exchange(struct xdp_md *ctx)
+{
+	const struct settings *chosen;
+	struct queue *queue;
+	__u32 len, key = ctx->rx_queue_index;
+	int action;
+
+	if (!is_wanted(ctx, &chosen, &action))
+		return action;
+	queue = bpf_map_lookup_elem(&queues, &key);
+	len = ctx->data_end - ctx->data;
+	// The socket goes with its process, and with it whoever looks into the ring.
+	if (!queue || LOOK(queue->state) == OFF || !len || len > SLOT_BYTES || !bpf_map_lookup_elem(&sockets, &key))
+		return to_socket(ctx, chosen);
+	if (is_to_wake(queue))
+		return to_socket(ctx, chosen);
+	return exchange(ctx, queue, len);
 }
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

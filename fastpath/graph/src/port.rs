@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use ze_packet::PortId;
+use ze_packet::{PortId, WorkerId};
 use ze_sync::Counter;
 
 use crate::{Arena, Batch, Frame, FramePool};
@@ -13,6 +13,11 @@ use crate::{Arena, Batch, Frame, FramePool};
 pub trait Port: Send {
     /// The port that this queue pair belongs to.
     fn id(&self) -> PortId;
+
+    /// The worker that will have it. Told once, before it is handed over.
+    fn assign(&mut self, worker: WorkerId) {
+        let _ = worker;
+    }
 
     /// Adds received frames to `batch` until it is full or nothing waits, with `Meta::received` called on each.
     /// Returns how many.
@@ -31,6 +36,10 @@ pub trait Port: Send {
 
     /// Tells the kernel that there is work, where it asked to be told (need-wakeup). Cheap when it did not.
     fn wake(&mut self);
+
+    /// The worker is about to sleep. What comes from now on must show at [`Port::poll_fd`], or at [`Port::is_waiting`],
+    /// which are both asked after this.
+    fn prepare_sleep(&mut self) {}
 
     /// What to poll for input when idle; none when there is nothing to wait for.
     fn poll_fd(&self) -> Option<BorrowedFd<'_>>;
@@ -62,6 +71,12 @@ pub struct QueueStats {
     pub tx_packets: Counter,
     /// Bytes likewise.
     pub tx_bytes: Counter,
+    /// Of the frames received, those that came in exchange for a page, and not by the socket.
+    pub rx_exchanged: Counter,
+    /// Of the frames sent, those that a received frame's page carried, and not the socket.
+    pub tx_carried: Counter,
+    /// Frames that waited for a page in vain, and were sent by the socket.
+    pub tx_taken_back: Counter,
     /// Wake-up system calls for transmission.
     pub tx_wakes: Counter,
     /// Wake-up system calls for reception.

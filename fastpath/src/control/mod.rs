@@ -139,6 +139,8 @@ pub struct Control {
     neighbor_glue: neighbors::Glue,
     workers: Vec<WorkerHandle>,
     arena: Arc<ze_graph::Arena>,
+    /// Who takes pages; none if none are exchanged, or the kernel does not tell.
+    targets: Option<ze_xsk::RedirectTargets>,
     ports: ports::Ports,
     representors: representors::Desk,
     links: links::Links,

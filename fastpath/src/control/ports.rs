@@ -26,7 +26,7 @@ use ze_packet::{InterfaceId, MacAddr, PortId, WorkerId};
 use ze_proto::v1;
 use ze_punt::representor::Representor;
 use ze_redirect::NoSocket;
-use ze_xsk::{BindMode, Health, MTU_MAX, OpenedPort, Umem};
+use ze_xsk::{BindMode, Health, Lanes, MTU_MAX, OpenedPort, Umem};
 
 use super::apply::refused;
 use super::kernel_forwarding::KernelForwarding;
@@ -83,6 +83,8 @@ struct Port {
 pub(super) struct Ports {
     all: BTreeMap<String, Port>,
     umem: Arc<Umem>,
+    /// By what busy ports in copy mode send.
+    lanes: Option<Arc<Lanes>>,
     /// Frames for fill rings.
     bank: Vec<Frame>,
     /// Links of an earlier life, by device.
@@ -96,11 +98,21 @@ pub(super) struct Ports {
 impl Ports {
     pub(super) fn new(
         umem: Arc<Umem>,
+        lanes: Option<Arc<Lanes>>,
         bank: Vec<Frame>,
         kept: HashMap<String, OwnedFd>,
         forwarding: KernelForwarding,
     ) -> Self {
-        Self { all: BTreeMap::new(), umem, bank, kept, forwarding, fail_open: false, links: HashMap::new() }
+        Self {
+            all: BTreeMap::new(),
+            umem,
+            lanes,
+            bank,
+            kept,
+            forwarding,
+            fail_open: false,
+            links: HashMap::new(),
+        }
     }
 
     /// Gives the kernel its forwarding back on a device, unless it is a port still.
@@ -280,6 +292,16 @@ impl Control {
                 port.status = Status::Missing;
             }
             self.reconcile_port(&name);
+        }
+    }
+
+    /// Tells all ports which devices take pages: something has changed, or a second has passed.
+    pub(super) fn tell_targets(&self) {
+        let Some(targets) = self.targets.as_ref().and_then(|targets| targets.now().ok()) else { return };
+        for port in self.ports.all.values() {
+            if let Status::Open(open) = &port.status {
+                open.port.monitors.iter().for_each(|monitor| monitor.tell_targets(&targets));
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! The control thread's loop: jobs, workers, links, timers, in no particular order, one at a time.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{error, info};
 use ze_fib::writer::Fib;
@@ -14,7 +14,7 @@ use ze_graph::{Arena, Frame};
 use ze_punt::neighbor::{Engine, Limits};
 use ze_punt::representor::Representors;
 use ze_worker::{Command, Reply, Spawned};
-use ze_xsk::Umem;
+use ze_xsk::{Lanes, RedirectTargets, Umem};
 
 use super::kernel_forwarding::KernelForwarding;
 use super::objects::Objects;
@@ -55,6 +55,8 @@ enum Turn {
     Workers,
     Neighbors,
     Trace,
+    /// Some device takes pages now, or does not any more.
+    Targets,
     /// Another second.
     Second,
 }
@@ -86,6 +88,8 @@ pub struct Parts {
     pub spawned: Spawned,
     /// The chunk memory.
     pub arena: Arc<Arena>,
+    /// By what busy ports send where the kernel copies.
+    pub lanes: Option<Arc<Lanes>>,
     /// Frames for fill rings.
     pub bank: Vec<Frame>,
     /// Descriptors of an earlier life.
@@ -100,6 +104,7 @@ pub struct Parts {
 pub struct Ready {
     control: Control,
     wake: AsyncFd<Arc<OwnedFd>>,
+    targets: Option<AsyncFd<OwnedFd>>,
     jobs: mpsc::Receiver<Job>,
     own_jobs: mpsc::UnboundedReceiver<Job>,
 }
@@ -119,6 +124,13 @@ impl Ready {
             reason = "its replacement is unsafe; what is watched is owned here and stays open"
         )]
         let wake = AsyncFd::new(parts.spawned.wake_control)?;
+        let targets = parts.lanes.as_ref().and_then(|_| RedirectTargets::open().ok());
+        #[expect(
+            deprecated,
+            reason = "its replacement is unsafe; what is watched is owned here and stays open"
+        )]
+        let watch = |targets: &RedirectTargets| AsyncFd::new(targets.as_fd().try_clone_to_owned().ok()?).ok();
+        let changed = targets.as_ref().and_then(watch);
         let strip = |(name, fd): (String, OwnedFd)| Some((name.strip_prefix(KEPT_PREFIX)?.to_owned(), fd));
         let kept = parts.kept.into_iter().filter_map(strip).collect();
         let control = Control {
@@ -130,8 +142,10 @@ impl Ready {
             neighbors: Engine::new(Limits::default(), parts.facts.instance),
             neighbor_glue: neighbors::Glue::default(),
             workers: parts.spawned.workers,
+            targets,
             ports: Ports::new(
                 Arc::new(Umem::new(Arc::clone(&parts.arena))),
+                parts.lanes,
                 parts.bank,
                 kept,
                 KernelForwarding::open(&parts.run_dir),
@@ -150,7 +164,7 @@ impl Ready {
             fail_open: false,
             facts: parts.facts,
         };
-        Ok((Self { control, wake, jobs: inbox, own_jobs: own_inbox }, handle))
+        Ok((Self { control, wake, targets: changed, jobs: inbox, own_jobs: own_inbox }, handle))
     }
 
     /// Runs until `stop` completes, then ends everything in good order.
@@ -194,6 +208,11 @@ impl Ready {
                 }
                 () = sleep_until(timer) => Turn::Neighbors,
                 () = tokio::time::sleep(TRACE_INTERVAL), if self.control.is_tracing() => Turn::Trace,
+                ready = readable(self.targets.as_ref()) => {
+                    // Nobody else waits for it: an error is one of the kernel's, and a second passes soon.
+                    ready.into_iter().for_each(|mut ready| ready.clear_ready());
+                    Turn::Targets
+                }
                 _ = second.tick() => Turn::Second,
             };
             let began = Instant::now();
@@ -239,9 +258,11 @@ impl Control {
             Turn::Workers => {}
             Turn::Neighbors => self.neighbors.handle_timeout(Instant::now()),
             Turn::Trace => self.collect_trace(),
+            Turn::Targets => self.tell_targets(),
             Turn::Second => {
                 self.report_traffic();
                 self.check_ports();
+                self.tell_targets();
                 self.fib.reclaim();
             }
         }
@@ -271,6 +292,14 @@ impl Control {
 async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until it is readable; for ever if there is nothing.
+async fn readable(fd: Option<&AsyncFd<OwnedFd>>) -> std::io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
+    match fd {
+        Some(fd) => fd.readable().await,
         None => std::future::pending().await,
     }
 }

@@ -189,6 +189,7 @@ impl Run {
         }
         self.parts.counters.rounds.sleeps.add(1);
         self.parts.reader.offline();
+        self.ports.iter_mut().for_each(|port| port.prepare_sleep());
         let waits = self.parts.outlets.waiting() > 0 || self.ports.iter_mut().any(|port| port.is_waiting());
         let limit = if waits { self.pause } else { SLEEP_MAX };
         self.pause = (self.pause * 2).min(SLEEP_MAX);

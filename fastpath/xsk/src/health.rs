@@ -1,11 +1,13 @@
 //! What the control thread sees of a queue while a worker has it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
 
 use rustix::io::Errno;
 
+use crate::exchange::Takes;
 use crate::socket::{Socket, is_transient};
 use crate::{Error, Result};
 
@@ -88,9 +90,17 @@ pub struct Monitor {
     pub(crate) zero_copy: bool,
     pub(crate) socket: Weak<Socket>,
     pub(crate) last_error: Arc<LastError>,
+    pub(crate) takes: Option<Arc<Takes>>,
 }
 
 impl Monitor {
+    /// Says which devices take other devices' pages now. What is given to one that has just ceased to gets lost.
+    pub fn tell_targets(&self, targets: &HashSet<u32>) {
+        if let Some(takes) = &self.takes {
+            takes.tell(targets);
+        }
+    }
+
     /// The queue.
     pub const fn queue(&self) -> u32 {
         self.queue

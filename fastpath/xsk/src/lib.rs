@@ -11,12 +11,15 @@
 //!  pool ◀── complete ◀── completion ring ◀──────────────── has sent
 //! ```
 //!
-//! Modules with `unsafe`: `ring` and `mapping` (memory shared with the kernel), `ledger` (frames come back as
-//! numbers), and `ioctl`. Everything above them is safe code.
+//! Where the kernel copies, a busy queue goes another way (`exchange`): the page that a frame came in carries another one out.
+//!
+//! Modules with `unsafe`: `ring`, `mapping` and `exchange::memory` (memory shared with the kernel), `ledger` (frames come
+//! back as numbers), and `ioctl`. Everything above them is safe code.
 
 mod device;
 mod error;
 mod ethtool;
+mod exchange;
 mod health;
 mod ioctl;
 mod ledger;
@@ -35,8 +38,10 @@ mod umem;
 pub use device::{Device, MTU_MAX};
 pub use error::{Error, Result, Step, Why};
 pub use ethtool::{Offload, Offloads};
+pub use exchange::Lanes;
 pub use health::{Health, KernelStatistics, Monitor};
 pub use memory::{MemoryPort, MemoryWire, Sample, Template, TemplatePort};
+pub use netlink::RedirectTargets;
 pub use open::{OpenedPort, Prepared, open_port};
 pub use qdisc::{BackPressure, back_pressure};
 pub use spec::{

@@ -57,7 +57,7 @@ impl Rings {
 /// Maps one ring. The parts lead into the mapping, which they keep.
 fn map_ring<T>(socket: BorrowedFd<'_>, page: u64, offset: &XdpRingOffset, size: u32) -> Result<Parts<T>> {
     let len_bytes = offset.desc as usize + size as usize * size_of::<T>();
-    let mapping = Arc::new(Mapping::new(socket, page, len_bytes)?);
+    let mapping = Arc::new(Mapping::new(socket, page, len_bytes, true)?);
     let at = |offset_bytes: u64| mapping.base.wrapping_byte_add(offset_bytes as usize);
     Ok(Parts {
         producer: at(offset.producer).cast(),
@@ -71,7 +71,7 @@ fn map_ring<T>(socket: BorrowedFd<'_>, page: u64, offset: &XdpRingOffset, size: 
 }
 
 /// A mapped range. Unmapped when the last ring on it goes; until then the kernel keeps the socket bound.
-struct Mapping {
+pub(crate) struct Mapping {
     base: *mut c_void,
     len_bytes: usize,
 }
@@ -82,12 +82,22 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(socket: BorrowedFd<'_>, page: u64, len_bytes: usize) -> Result<Self> {
-        let access = ProtFlags::READ | ProtFlags::WRITE;
+    pub(crate) fn new(
+        file: BorrowedFd<'_>,
+        offset_bytes: u64,
+        len_bytes: usize,
+        writable: bool,
+    ) -> Result<Self> {
+        let access = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
         let flags = MapFlags::SHARED | MapFlags::POPULATE;
         // SAFETY: no address is asked for, so nothing that exists is mapped over.
-        let base = unsafe { mmap(std::ptr::null_mut(), len_bytes, access, flags, socket, page)? };
+        let base = unsafe { mmap(std::ptr::null_mut(), len_bytes, access, flags, file, offset_bytes)? };
         Ok(Self { base, len_bytes })
+    }
+
+    /// Where it begins; aligned to a page.
+    pub(crate) const fn base(&self) -> *mut u8 {
+        self.base.cast()
     }
 }
 

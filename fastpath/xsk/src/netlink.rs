@@ -1,12 +1,15 @@
-//! The little of rtnetlink that a port needs: queue counts and root queueing disciplines.
+//! The little of netlink that a port needs: queue counts, root queueing disciplines, and who takes redirected frames.
 //!
-//! Messages are built by hand: four kinds of them, synchronous, on the control thread.
+//! Messages are built by hand: six kinds of them, synchronous, on the control thread.
 
+use std::collections::HashSet;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
+use rustix::net::netlink::{GENERIC, SocketAddrNetlink};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with,
+};
 
 // linux/rtnetlink.h, linux/netlink.h, linux/pkt_sched.h, linux/if_link.h.
 const RTM_GETLINK: u16 = 18;
@@ -23,6 +26,21 @@ const CREATE: u16 = 0x400;
 const ROOT: u32 = 0xffff_ffff;
 const TCA_KIND: u16 = 1;
 const IFLA_NUM_RX_QUEUES: u16 = 32;
+// linux/genetlink.h, linux/netdev.h.
+const GENL_ID_CTRL: u16 = 0x10;
+const CTRL_CMD_GETFAMILY: u8 = 3;
+const CTRL_ATTR_FAMILY_ID: u16 = 1;
+const CTRL_ATTR_FAMILY_NAME: u16 = 2;
+const CTRL_ATTR_MCAST_GROUPS: u16 = 7;
+const CTRL_ATTR_MCAST_GRP_NAME: u16 = 1;
+const CTRL_ATTR_MCAST_GRP_ID: u16 = 2;
+const NETDEV_CMD_DEV_GET: u8 = 1;
+const NETDEV_A_DEV_IFINDEX: u16 = 1;
+const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
+const NETDEV_XDP_ACT_NDO_XMIT: u64 = 1 << 2;
+const NETDEV_FAMILY: &[u8] = b"netdev\0";
+const NETDEV_GROUP: &[u8] = b"mgmt\0";
+const GENL_BYTES: usize = 4;
 const HEADER_BYTES: usize = 16;
 const IFINFOMSG_BYTES: usize = 16;
 const TCMSG_BYTES: usize = 20;
@@ -45,7 +63,11 @@ pub(crate) fn rx_queues(ifindex: u32) -> io::Result<u32> {
 
 impl Netlink {
     pub(crate) fn open() -> io::Result<Self> {
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        Self::of(None)
+    }
+
+    fn of(protocol: Option<Protocol>) -> io::Result<Self> {
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         Ok(Self { socket })
     }
 
@@ -108,6 +130,76 @@ impl Netlink {
     }
 }
 
+/// Which devices take frames that XDP programs of other devices redirect to them. A veth does as long as its other end has an
+/// XDP program or GRO.
+#[derive(Debug)]
+pub struct RedirectTargets {
+    family: u16,
+    events: OwnedFd,
+}
+
+impl RedirectTargets {
+    /// Asks, and listens for changes, in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// When the kernel does not tell (before Linux 6.3).
+    pub fn open() -> io::Result<Self> {
+        let mut body = generic(CTRL_CMD_GETFAMILY);
+        let len_bytes = 4 + NETDEV_FAMILY.len();
+        body.extend_from_slice(&(len_bytes as u16).to_ne_bytes());
+        body.extend_from_slice(&CTRL_ATTR_FAMILY_NAME.to_ne_bytes());
+        body.extend_from_slice(NETDEV_FAMILY);
+        body.resize(GENL_BYTES + len_bytes.next_multiple_of(4), 0);
+        let answers = Netlink::of(Some(GENERIC))?.ask(GENL_ID_CTRL, 0, &body)?;
+        let answer = answers.first().map_or(&[][..], Vec::as_slice);
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let family = attribute(answer, GENL_BYTES, CTRL_ATTR_FAMILY_ID).ok_or_else(missing)?;
+        let events = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let events = socket_with(AddressFamily::NETLINK, SocketType::RAW, events, Some(GENERIC))?;
+        // Those beyond 32 can not be joined like this; who asks now and then learns of changes all the same.
+        let group = attribute(answer, GENL_BYTES, CTRL_ATTR_MCAST_GROUPS).and_then(group_of);
+        let group = group.and_then(|id| 1u32.checked_shl(id.checked_sub(1)?)).unwrap_or_default();
+        bind(&events, &SocketAddrNetlink::new(0, group))?;
+        Ok(Self { family: half(family, 0), events })
+    }
+
+    /// The indices of those that do now. Forgets the changes that it was told of.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn now(&self) -> io::Result<HashSet<u32>> {
+        let mut event = [0; 4096];
+        // Each is only a reason to ask.
+        while recv(&self.events, &mut event[..], RecvFlags::empty()).is_ok() {}
+        let answers = Netlink::of(Some(GENERIC))?.ask(self.family, DUMP, &generic(NETDEV_CMD_DEV_GET))?;
+        let index = |answer: &Vec<u8>| {
+            let features = attribute(answer, GENL_BYTES, NETDEV_A_DEV_XDP_FEATURES)?.first_chunk()?;
+            let takes = u64::from_ne_bytes(*features) & NETDEV_XDP_ACT_NDO_XMIT != 0;
+            takes.then(|| attribute(answer, GENL_BYTES, NETDEV_A_DEV_IFINDEX).map(|index| word(index, 0)))?
+        };
+        Ok(answers.iter().filter_map(index).collect())
+    }
+}
+
+/// Readable when something has changed.
+impl AsFd for RedirectTargets {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+}
+
+/// The number of the group that tells of devices, among a family's groups.
+fn group_of(groups: &[u8]) -> Option<u32> {
+    (1..=8).filter_map(|at| attribute(groups, 0, at)).find_map(|group| {
+        let name = attribute(group, 0, CTRL_ATTR_MCAST_GRP_NAME)?;
+        (name == NETDEV_GROUP).then(|| attribute(group, 0, CTRL_ATTR_MCAST_GRP_ID).map(|id| word(id, 0)))?
+    })
+}
+
+fn generic(command: u8) -> Vec<u8> {
+    vec![command, 1, 0, 0]
+}
+
 fn tcmsg(ifindex: u32, parent: u32) -> Vec<u8> {
     let mut body = vec![0; TCMSG_BYTES];
     body[4..8].copy_from_slice(&ifindex.to_ne_bytes());
@@ -128,7 +220,8 @@ fn attribute(body: &[u8], fixed_bytes: usize, kind: u16) -> Option<&[u8]> {
     let mut rest = body.get(fixed_bytes..)?;
     while rest.len() >= 4 {
         let len_bytes = usize::from(half(rest, 0)).clamp(4, rest.len());
-        if half(rest, 2) == kind {
+        // Two bits say what is in it (NLA_F_NESTED, NLA_F_NET_BYTEORDER).
+        if half(rest, 2) & 0x3fff == kind {
             return rest.get(4..len_bytes);
         }
         rest = rest.get(len_bytes.next_multiple_of(4)..)?;

@@ -8,12 +8,14 @@ use ze_graph::{Frame, Port};
 use ze_redirect::{Link, Mode, Options, Program};
 
 use crate::error::Why;
+use crate::exchange::{Exchange, PortRings, Takes};
 use crate::mapping::RingSizes;
 use crate::queue::{Settings, XskQueue};
 use crate::spec::{QueueReport, RING_FRAMES_MAX};
 use crate::umem::{Bound, Request, wait_until_unbound};
 use crate::{
-    BackPressure, BindMode, Device, Error, Monitor, Offloads, PortReport, PortSpec, Result, Umem, qdisc,
+    BackPressure, BindMode, Device, Error, Lanes, Monitor, Offloads, PortReport, PortSpec, Result, Umem,
+    qdisc,
 };
 
 /// A port that works. Its parts go separate ways: queues to the workers, the rest stays with the control thread.
@@ -104,13 +106,15 @@ pub fn open_port(mut spec: PortSpec, umem: &Umem, frames: &mut Vec<Frame>) -> Re
         no_socket: spec.no_socket,
         queues: device_queues,
     };
-    let opening = Opening { program: load(&spec, &options)?, spec: &spec, umem, queues, frames };
+    let program = load(&spec, &options, None)?;
+    let opening = Opening { program, spec: &spec, options, umem, queues, frames };
     opening.run(adopted, device_queues)
 }
 
 /// A port half open.
 struct Opening<'a> {
     spec: &'a PortSpec,
+    options: Options,
     umem: &'a Umem,
     program: Program,
     queues: Vec<u32>,
@@ -126,7 +130,7 @@ struct Attachment {
 }
 
 impl Opening<'_> {
-    fn run(self, adopted: Option<Link>, device_queues: u32) -> Result<OpenedPort> {
+    fn run(mut self, adopted: Option<Link>, device_queues: u32) -> Result<OpenedPort> {
         let mut attachment = self.adopt(adopted)?;
         let prepared = Prepared::device(&self.spec.device)?;
         let mut tried = vec![];
@@ -158,8 +162,9 @@ impl Opening<'_> {
     }
 
     /// Attaches and binds in one mode: all queues, or none.
-    fn open_in(&self, mode: BindMode, attachment: &mut Option<Attachment>) -> Result<Vec<Bound>> {
+    fn open_in(&mut self, mode: BindMode, attachment: &mut Option<Attachment>) -> Result<Vec<Bound>> {
         let wanted = mode.xdp_mode();
+        self.choose_program(mode, attachment.as_ref())?;
         let there = match attachment.take() {
             Some(there) if there.mode == wanted => there,
             // To leave generic mode there would have to be a moment without any program.
@@ -183,6 +188,27 @@ impl Opening<'_> {
         };
         *attachment = Some(there);
         self.bind_all(mode)
+    }
+
+    /// Where the kernel copies in the driver, the program that exchanges pages, if lanes were given and the kernel knows what
+    /// it needs; else the one that does not.
+    fn choose_program(&mut self, mode: BindMode, there: Option<&Attachment>) -> Result<()> {
+        let lanes = self.spec.lanes.as_deref().filter(|_| mode == BindMode::Copy);
+        if lanes.is_some() == self.program.exchange().is_some() {
+            return Ok(());
+        }
+        self.program = match lanes.map(|lanes| load(self.spec, &self.options, Some(lanes))) {
+            Some(Ok(program)) => program,
+            // Before Linux 5.18.
+            Some(Err(_)) => return Ok(()),
+            None => load(self.spec, &self.options, None)?,
+        };
+        match there {
+            Some(there) if !there.adopted => {
+                there.link.update(&self.program).map_err(|why| self.redirect(why))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn bind_all(&self, mode: BindMode) -> Result<Vec<Bound>> {
@@ -244,17 +270,31 @@ impl Opening<'_> {
             queues: self.queues.iter().map(|queue| QueueReport { queue: *queue, zero_copy }).collect(),
             xdp_mode,
             mode,
+            exchanges: self.program.exchange().is_some(),
             fallbacks,
             offloads_off: prepared.offloads.changed().to_vec(),
             offloads_kept: prepared.offloads.kept().to_vec(),
             back_pressure: prepared.back_pressure.is_some(),
         };
-        let (queues, monitors) = self.hand_over(bound, zero_copy);
+        let (queues, monitors) = self.hand_over(bound, zero_copy, device_queues)?;
         Ok(OpenedPort { queues, monitors, link, program: self.program, report, prepared })
     }
 
     /// Now the frames in the fill rings are the queues'.
-    fn hand_over(&mut self, bound: Vec<Bound>, zero_copy: bool) -> (Vec<Box<dyn Port>>, Vec<Monitor>) {
+    fn hand_over(
+        &mut self,
+        bound: Vec<Bound>,
+        zero_copy: bool,
+        device_queues: u32,
+    ) -> Result<(Vec<Box<dyn Port>>, Vec<Monitor>)> {
+        let device = &self.spec.device;
+        let exchange = self.spec.lanes.as_ref().zip(self.program.exchange());
+        let exchange = exchange.map(|(lanes, maps)| {
+            let rings = PortRings::map(maps, device_queues);
+            let rings = rings.map_err(|why| device.failed("map the rings for exchanging pages", why))?;
+            Ok((Arc::clone(lanes), Arc::new(rings), Arc::new(Takes::new(device.ifindex()))))
+        });
+        let exchange = exchange.transpose()?;
         let chunks = self.umem.arena().chunks();
         let mut queues: Vec<Box<dyn Port>> = Vec::with_capacity(bound.len());
         let mut monitors = Vec::with_capacity(bound.len());
@@ -262,24 +302,27 @@ impl Opening<'_> {
             let first = self.frames.len() - self.spec.fill_frames as usize;
             let settings = Settings {
                 id: self.spec.id,
-                ifindex: self.spec.device.ifindex(),
+                ifindex: device.ifindex(),
                 queue: *number,
                 zero_copy,
                 fill_frames: self.spec.fill_frames,
                 transmit_size: ring_sizes(self.spec).transmit,
             };
             let weak = Arc::downgrade(&socket);
-            let queue = XskQueue::new(socket, rings, self.frames.drain(first..), chunks, settings);
+            let beside =
+                exchange.clone().map(|(lanes, rings, takes)| Exchange::new(lanes, rings, takes, *number));
+            let queue = XskQueue::new(socket, rings, self.frames.drain(first..), chunks, beside, settings);
             monitors.push(Monitor {
-                device: self.spec.device.name().to_owned(),
+                device: device.name().to_owned(),
                 queue: *number,
                 zero_copy,
                 socket: weak,
                 last_error: queue.last_error(),
+                takes: exchange.as_ref().map(|(_, _, takes)| Arc::clone(takes)),
             });
             queues.push(Box::new(queue));
         }
-        (queues, monitors)
+        Ok((queues, monitors))
     }
 
     fn redirect(&self, source: ze_redirect::Error) -> Error {
@@ -299,8 +342,12 @@ fn give_up(attachment: Option<Attachment>) {
     }
 }
 
-fn load(spec: &PortSpec, options: &Options) -> Result<Program> {
-    Program::load(options).map_err(|source| Error::Redirect { device: spec.device.name().to_owned(), source })
+fn load(spec: &PortSpec, options: &Options, lanes: Option<&Lanes>) -> Result<Program> {
+    let loaded = match lanes {
+        Some(lanes) => Program::load_exchanging(options, lanes.maps()),
+        None => Program::load(options),
+    };
+    loaded.map_err(|source| Error::Redirect { device: spec.device.name().to_owned(), source })
 }
 
 fn ring_sizes(spec: &PortSpec) -> RingSizes {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::xdp::{XdpDesc, XdpDescOptions};
 use ze_graph::{Arena, Batch, CHUNK_BYTES, Frame, FramePool, Port, QueueStats, RECEIVE_MAX};
-use ze_packet::PortId;
+use ze_packet::{PortId, WorkerId};
 
+use crate::exchange::{Exchange, Outgoing};
 use crate::health::LastError;
 use crate::ledger::Ledger;
 use crate::mapping::Rings;
@@ -17,6 +18,8 @@ use crate::umem::wait_until_unbound;
 const CHUNK: u64 = CHUNK_BYTES as u64;
 /// An Ethernet header. The kernel takes shorter frames out of the ring and never completes them.
 const FRAME_BYTES_MIN: usize = 14;
+/// How many frames may wait behind those that wait for pages, before all go by the socket.
+const BACKLOG_MAX: usize = 128;
 /// How many frames one wake-up sends in copy mode: TX_BATCH_SIZE of `net/xdp/xsk.c`.
 const FRAMES_PER_WAKE: u32 = 32;
 
@@ -30,8 +33,11 @@ pub(crate) struct XskQueue {
     receiving: u32,
     /// Frames given for transmission and not completed.
     sending: u32,
-    /// Frames that the kernel would not have given back, on their way to the pool.
+    /// Frames that the kernel would not give back, on their way to the pool: it would have swallowed them, or a page has
+    /// carried their bytes away.
     unfit: Vec<Frame>,
+    /// The way beside the socket, in copy mode.
+    exchange: Option<Exchange>,
     settings: Settings,
     stats: Arc<QueueStats>,
     last_error: Arc<LastError>,
@@ -56,6 +62,7 @@ impl XskQueue {
         rings: Rings,
         filled: impl Iterator<Item = Frame>,
         chunks: u32,
+        exchange: Option<Exchange>,
         settings: Settings,
     ) -> Self {
         let mut ledger = Ledger::new(chunks);
@@ -69,6 +76,7 @@ impl XskQueue {
             ledger,
             sending: 0,
             unfit: Vec::with_capacity(settings.transmit_size as usize),
+            exchange,
             settings,
             stats: Arc::default(),
             last_error: Arc::default(),
@@ -86,6 +94,135 @@ impl XskQueue {
         let end = usize::from(meta.data_offset) + usize::from(meta.len);
         let fits = usize::from(meta.len) >= FRAME_BYTES_MIN && end <= CHUNK_BYTES;
         fits.then_some((meta.data_offset, meta.len))
+    }
+
+    fn receive_by_socket(&mut self, arena: &Arena, batch: &mut Batch, most: usize) -> usize {
+        let wanted = batch.room().min(most) as u32;
+        let count = self.rings.receive.ready(wanted).min(wanted);
+        if count == 0 {
+            return 0;
+        }
+        let mut taken = 0;
+        let mut len_bytes = 0;
+        for _ in 0..count {
+            let Some(received) = self.rings.receive.read() else { break };
+            let Some(mut frame) = self.ledger.take(received.addr / CHUNK) else {
+                self.stats.errors.add(1);
+                continue;
+            };
+            // The kernel says where in the chunk the packet lies; drivers differ in the headroom they leave.
+            let offset = (received.addr % CHUNK) as u16;
+            // The whole batch is asked for here; by the time the first node runs, its first packets have come.
+            arena.prefetch(&frame, usize::from(offset));
+            arena.meta_mut(&mut frame).received(self.settings.id, offset, received.len as u16);
+            taken += 1;
+            len_bytes += u64::from(received.len);
+            // There is room: `wanted` is the batch's.
+            let full = batch.push(frame);
+            debug_assert!(full.is_ok(), "the batch has room for what was asked for");
+        }
+        self.rings.receive.release();
+        self.receiving -= taken;
+        self.stats.rx_packets.add(u64::from(taken));
+        self.stats.rx_bytes.add(len_bytes);
+        taken as usize
+    }
+
+    /// Adds what came without the socket.
+    fn receive_exchanged(&mut self, arena: &Arena, batch: &mut Batch, most: usize) -> usize {
+        let Some(exchange) = &mut self.exchange else { return 0 };
+        let (count, len_bytes) = exchange.receive(arena, self.settings.id, batch, most);
+        self.stats.rx_packets.add(count as u64);
+        self.stats.rx_bytes.add(len_bytes as u64);
+        self.stats.rx_exchanged.add(count as u64);
+        count
+    }
+
+    /// Gives so many of the first to the transmit ring, or as many as there is room for.
+    fn transmit_by_socket(&mut self, arena: &Arena, queue: &mut Vec<Frame>, most: usize) -> usize {
+        let wanted = u32::try_from(most).unwrap_or(u32::MAX);
+        if wanted == 0 {
+            return 0;
+        }
+        let count = self.rings.transmit.free(wanted).min(wanted);
+        if count < wanted {
+            self.stats.tx_ring_full.add(1);
+        }
+        let mut len_bytes = 0;
+        let mut given = 0;
+        for frame in queue.drain(..count as usize) {
+            let Some((offset, len)) = Self::describe(arena, &frame) else {
+                self.stats.errors.add(1);
+                self.unfit.push(frame);
+                continue;
+            };
+            self.enter(frame, offset, len);
+            given += 1;
+            len_bytes += u64::from(len);
+        }
+        self.rings.transmit.publish();
+        self.sending += given;
+        self.stats.tx_packets.add(u64::from(given));
+        self.stats.tx_bytes.add(len_bytes);
+        count as usize
+    }
+
+    /// Writes a frame's descriptor into the transmit ring. Nobody sees it before that is published.
+    #[inline]
+    fn enter(&mut self, frame: Frame, offset: u16, len: u16) {
+        let addr = u64::from(self.ledger.give(frame)) * CHUNK + u64::from(offset);
+        self.rings.transmit.write(XdpDesc { addr, len: u32::from(len), options: XdpDescOptions::empty() });
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::has_waiting)
+    }
+
+    /// Gives so many of the first to pages that are to come.
+    fn transmit_by_pages(&mut self, arena: &Arena, queue: &mut Vec<Frame>, count: usize) -> usize {
+        let Some(exchange) = self.exchange.as_mut().filter(|_| count > 0) else { return 0 };
+        let (unfit, stats) = (&mut self.unfit, &self.stats);
+        let mut len_bytes = 0;
+        let fit = queue.drain(..count).filter_map(|frame| match Self::describe(arena, &frame) {
+            Some((offset, len)) => {
+                len_bytes += u64::from(len);
+                Some(Outgoing { frame, offset, len })
+            }
+            None => {
+                stats.errors.add(1);
+                unfit.push(frame);
+                None
+            }
+        });
+        let given = exchange.send(arena, fit);
+        self.stats.tx_packets.add(given as u64);
+        self.stats.tx_bytes.add(len_bytes);
+        count
+    }
+
+    /// Puts what waits for pages into the transmit ring instead, in order, as far as there is room.
+    fn take_back(&mut self) {
+        let Some(exchange) = &mut self.exchange else { return };
+        if !exchange.has_waiting() {
+            return;
+        }
+        exchange.forget_credit();
+        while self.rings.transmit.free(1) > 0
+            && let Some(taken) = self.exchange.as_mut().and_then(Exchange::take_back)
+        {
+            match taken {
+                Ok(Outgoing { frame, offset, len }) => {
+                    self.enter(frame, offset, len);
+                    self.sending += 1;
+                    self.stats.tx_taken_back.add(1);
+                }
+                Err(Outgoing { frame, .. }) => {
+                    self.stats.tx_carried.add(1);
+                    self.unfit.push(frame);
+                }
+            }
+        }
+        self.rings.transmit.publish();
     }
 
     fn wake_transmit(&mut self) {
@@ -125,7 +262,8 @@ impl XskQueue {
     }
 
     fn close_and_return(self) -> Vec<Frame> {
-        let Self { rings, socket, mut ledger, mut unfit, settings, .. } = self;
+        let Self { rings, socket, mut ledger, mut unfit, settings, exchange, .. } = self;
+        unfit.extend(exchange.into_iter().flat_map(Exchange::close));
         drop(rings);
         wait_until_last(socket);
         if settings.zero_copy {
@@ -141,74 +279,63 @@ impl Port for XskQueue {
         self.settings.id
     }
 
+    fn assign(&mut self, worker: WorkerId) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.assign(worker);
+        }
+    }
+
     fn receive(&mut self, arena: &Arena, batch: &mut Batch) -> usize {
-        let wanted = batch.room().min(RECEIVE_MAX) as u32;
-        let count = self.rings.receive.ready(wanted).min(wanted);
-        if count == 0 {
-            return 0;
-        }
-        let mut taken = 0;
-        let mut len_bytes = 0;
-        for _ in 0..count {
-            let Some(received) = self.rings.receive.read() else { break };
-            let Some(mut frame) = self.ledger.take(received.addr / CHUNK) else {
-                self.stats.errors.add(1);
-                continue;
-            };
-            // The kernel says where in the chunk the packet lies; drivers differ in the headroom they leave.
-            let offset = (received.addr % CHUNK) as u16;
-            // The whole batch is asked for here; by the time the first node runs, its first packets have come.
-            arena.prefetch(&frame, usize::from(offset));
-            arena.meta_mut(&mut frame).received(self.settings.id, offset, received.len as u16);
-            taken += 1;
-            len_bytes += u64::from(received.len);
-            // There is room: `wanted` is the batch's.
-            let full = batch.push(frame);
-            debug_assert!(full.is_ok(), "the batch has room for what was asked for");
-        }
-        self.rings.receive.release();
-        self.receiving -= taken;
-        self.stats.rx_packets.add(u64::from(taken));
-        self.stats.rx_bytes.add(len_bytes);
-        taken as usize
+        let Some(exchange) = &mut self.exchange else {
+            return self.receive_by_socket(arena, batch, RECEIVE_MAX);
+        };
+        exchange.wake_up();
+        let older = exchange.older_than_socket().min(RECEIVE_MAX);
+        let first = self.receive_exchanged(arena, batch, older);
+        let by_socket = self.receive_by_socket(arena, batch, RECEIVE_MAX - first);
+        let last = match &mut self.exchange {
+            Some(exchange) if exchange.is_on() => {
+                self.receive_exchanged(arena, batch, RECEIVE_MAX - first - by_socket)
+            }
+            Some(exchange) => {
+                exchange.came_by_socket(by_socket);
+                0
+            }
+            None => 0,
+        };
+        first + by_socket + last
     }
 
     fn transmit(&mut self, arena: &Arena, queue: &mut Vec<Frame>) -> usize {
-        let wanted = u32::try_from(queue.len()).unwrap_or(u32::MAX);
-        if wanted == 0 {
-            return 0;
+        let all = queue.len();
+        let Some(exchange) = self.exchange.as_ref().filter(|_| all > 0) else {
+            return self.transmit_by_socket(arena, queue, all);
+        };
+        let mut by_pages = exchange.room(all);
+        let mut sent = 0;
+        if exchange.has_waiting() && all - by_pages > BACKLOG_MAX {
+            self.take_back();
+            by_pages = 0;
         }
-        let count = self.rings.transmit.free(wanted).min(wanted);
-        if count < wanted {
-            self.stats.tx_ring_full.add(1);
+        if !self.has_waiting() {
+            // Those for which there will be no pages, before the others.
+            let by_socket = all - by_pages;
+            sent = self.transmit_by_socket(arena, queue, by_socket);
+            if sent < by_socket {
+                return sent;
+            }
         }
-        let mut len_bytes = 0;
-        let mut given = 0;
-        for frame in queue.drain(..count as usize) {
-            let Some((offset, len)) = Self::describe(arena, &frame) else {
-                self.stats.errors.add(1);
-                self.unfit.push(frame);
-                continue;
-            };
-            let addr = u64::from(self.ledger.give(frame)) * CHUNK + u64::from(offset);
-            self.rings.transmit.write(XdpDesc {
-                addr,
-                len: u32::from(len),
-                options: XdpDescOptions::empty(),
-            });
-            given += 1;
-            len_bytes += u64::from(len);
-        }
-        self.rings.transmit.publish();
-        self.sending += given;
-        self.stats.tx_packets.add(u64::from(given));
-        self.stats.tx_bytes.add(len_bytes);
-        count as usize
+        sent + self.transmit_by_pages(arena, queue, by_pages)
     }
 
     fn complete(&mut self, pool: &mut FramePool) -> usize {
         let mut returned = self.unfit.len();
         self.unfit.drain(..).for_each(|frame| pool.give(frame));
+        if let Some(exchange) = &mut self.exchange {
+            let carried = exchange.carried(|frame| pool.give(frame));
+            self.stats.tx_carried.add(carried as u64);
+            returned += carried;
+        }
         if self.sending > 0 && self.rings.completion.ready(self.sending) > 0 {
             while let Some(address) = self.rings.completion.read() {
                 match self.ledger.take(address / CHUNK) {
@@ -227,10 +354,11 @@ impl Port for XskQueue {
     }
 
     fn refill(&mut self, pool: &mut FramePool, reserve: usize) -> usize {
+        let stashed = self.exchange.as_mut().map_or(0, |exchange| exchange.refill(pool, reserve));
         // What is out is known without a look at the ring, whose lines belong to the kernel.
         let missing = self.settings.fill_frames.saturating_sub(self.receiving);
         if missing == 0 {
-            return 0;
+            return stashed;
         }
         let spare = u32::try_from(pool.len().saturating_sub(reserve)).unwrap_or(u32::MAX);
         if spare < missing {
@@ -249,10 +377,13 @@ impl Port for XskQueue {
         }
         self.receiving += given;
         self.stats.fill_level.set(u64::from(self.receiving));
-        given as usize
+        given as usize + stashed
     }
 
     fn wake(&mut self) {
+        if self.exchange.as_ref().is_some_and(Exchange::is_stale) {
+            self.take_back();
+        }
         if self.sending > 0 {
             self.wake_transmit();
         }
@@ -262,17 +393,25 @@ impl Port for XskQueue {
         }
     }
 
+    fn prepare_sleep(&mut self) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.prepare_sleep();
+        }
+    }
+
     fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         Some(self.socket.as_fd())
     }
 
     fn is_waiting(&mut self) -> bool {
-        self.receiving < self.settings.fill_frames / 2
+        self.exchange.as_ref().is_some_and(Exchange::is_waiting)
+            || self.receiving < self.settings.fill_frames / 2
             || (self.sending > 0 && self.rings.transmit.level() > 0)
     }
 
     fn held(&self) -> usize {
-        self.ledger.count() + self.unfit.len()
+        let exchanged = self.exchange.as_ref().map_or(0, Exchange::held);
+        self.ledger.count() + self.unfit.len() + exchanged
     }
 
     fn stats(&self) -> Arc<QueueStats> {

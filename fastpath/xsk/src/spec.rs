@@ -5,7 +5,9 @@ use std::fmt;
 use ze_packet::{MacAddr, PortId};
 use ze_redirect::{Link, Mode, NoSocket};
 
-use crate::{Device, Offload};
+use std::sync::Arc;
+
+use crate::{Device, Lanes, Offload};
 
 /// A way to receive and send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub struct PortSpec {
     pub no_socket: NoSocket,
     /// The link of an earlier life, whose program is to be replaced without a gap.
     pub link: Option<Link>,
+    /// By what busy queues in copy mode may send instead of by their sockets.
+    pub lanes: Option<Arc<Lanes>>,
 }
 
 impl PortSpec {
@@ -87,6 +91,7 @@ impl PortSpec {
             macs: vec![],
             no_socket: NoSocket::Drop,
             link: None,
+            lanes: None,
         }
     }
 }
@@ -114,6 +119,8 @@ pub struct PortReport {
     pub offloads_off: Vec<Offload>,
     /// Offloads that harm and would not go off.
     pub offloads_kept: Vec<String>,
+    /// Pages are exchanged when it is busy: see [`Lanes`].
+    pub exchanges: bool,
     /// A queueing discipline was installed so that the device pushes back instead of dropping.
     pub back_pressure: bool,
 }
@@ -132,6 +139,9 @@ impl fmt::Display for PortReport {
         let driver = if self.driver.is_empty() { "no driver" } else { &self.driver };
         write!(f, "{} ({driver}): {} of {} queues, ", self.device, self.queues.len(), self.device_queues)?;
         write!(f, "{} behind {} XDP", self.mode, self.xdp_mode)?;
+        if self.exchanges {
+            f.write_str(", exchanging pages")?;
+        }
         for why in &self.fallbacks {
             write!(f, "; not {why}")?;
         }

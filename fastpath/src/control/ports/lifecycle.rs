@@ -31,11 +31,13 @@ impl Control {
         spec.modes = modes(port.mode);
         spec.macs = if port.macs.is_empty() { vec![link.mac] } else { port.macs.clone() };
         spec.no_socket = no_socket(self.ports.fail_open);
+        spec.lanes.clone_from(&self.ports.lanes);
         if let PortKind::Representor(_) = port.kind {
             spec.promiscuous = true;
             spec.modes = vec![BindMode::Copy, BindMode::Generic];
             (spec.fill_frames, spec.transmit_frames) = (REPRESENTOR_FRAMES, REPRESENTOR_FRAMES * 2);
             spec.no_socket = NoSocket::Drop;
+            spec.lanes = None;
         }
         let kept = self.ports.kept.remove(&port.device);
         spec.link = kept.and_then(|fd| ze_redirect::Link::adopt(fd).ok());
@@ -110,12 +112,13 @@ impl Control {
             warn!(port = name, %error, "the port's addresses");
         }
         let mut open = Open { out: 0, queues: Vec::new(), frames, port: opened };
-        for ((queue, worker), report) in queues.into_iter().zip(&owners).zip(reports) {
+        for ((mut queue, worker), report) in queues.into_iter().zip(&owners).zip(reports) {
             let ring = u64::from(if matches!(kind, PortKind::Network) {
                 ze_xsk::FILL_FRAMES_DEFAULT
             } else {
                 REPRESENTOR_FRAMES
             });
+            queue.assign(WorkerId(*worker as u8));
             open.queues.push((WorkerId(*worker as u8), report.queue, queue.stats(), ring));
             self.workers[*worker].send(Command::add_port(queue, kind));
             open.out += 1;
@@ -135,6 +138,7 @@ impl Control {
             self.set_representor(interface, Some(id));
         }
         self.port_changed(name);
+        self.tell_targets();
     }
 
     // ---- closing -------------------------------------------------------------------------------------------

@@ -92,6 +92,12 @@ fn describe(port: &OpenedPort, state: &mut v1::PortState) {
         ("no_socket_dropped", counters.no_socket_dropped, "No socket on the queue; dropped."),
         ("no_socket_passed", counters.no_socket_passed, "No socket on the queue; left to the kernel."),
         ("runt", counters.runt, "Shorter than an Ethernet header; dropped."),
+        ("exchanged", counters.exchanged, "Given to a worker in exchange for what it sends."),
+        (
+            "exchange_full",
+            counters.exchange_full,
+            "Not taken by a worker that exchanges and did not keep up; dropped.",
+        ),
     ];
     let kernel = port.monitors.iter().filter_map(ze_xsk::Monitor::statistics);
     let (mut dropped, mut ring_full, mut fill_empty) = (0, 0, 0);
