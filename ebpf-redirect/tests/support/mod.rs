@@ -114,12 +114,14 @@ impl RawPort {
         // SAFETY: `address` is that long, and outlives the call.
         check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len_bytes) });
         let port = Self { socket };
-        port.option(libc::PACKET_IGNORE_OUTGOING, 1);
+        port.option(libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1);
+        // A frame that came in a page counts as that page.
+        port.option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 16 << 20);
         port
     }
 
-    fn option(&self, name: c_int, value: c_int) {
-        let (level, len_bytes) = (libc::SOL_PACKET, size_of::<c_int>() as libc::socklen_t);
+    fn option(&self, level: c_int, name: c_int, value: c_int) {
+        let len_bytes = size_of::<c_int>() as libc::socklen_t;
         let value = (&raw const value).cast();
         // SAFETY: `value` is an integer, and outlives the call.
         check(unsafe { libc::setsockopt(self.socket.as_raw_fd(), level, name, value, len_bytes) });

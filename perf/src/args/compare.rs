@@ -22,7 +22,7 @@ that sends socket buffers is more work for the sink.
 
 In each round a forwarder is first offered a trickle, which must arrive; then as much as the generator can (overload); \
 then a search halves the interval in which its throughput lies: the highest rate offered of which no more than --loss \
-gets lost. What a forwarder needs and the machine lacks is told, and the forwarder skipped. Where it runs is up to the \
+gets lost. A trial of which up to 2 % get lost is repeated once: something else may have had the core for a moment. What a forwarder needs and the machine lacks is told, and the forwarder skipped. Where it runs is up to the \
 machine: nothing of it is left when ze-perf has ended, also after Ctrl-C.
 
 Fields of --json:

@@ -44,6 +44,24 @@ fn what_loses_nothing_at_all_needs_one_trial() {
 }
 
 #[test]
+fn one_interruption_does_not_change_the_throughput() {
+    let mut clean = forwarder(1.2e6, 1.0);
+    let mut trials = 0;
+    let mut interrupted = |rate| {
+        trials += 1;
+        let mut shot = clean(rate)?;
+        if trials % 2 == 0 && shot.loss_ratio < 0.005 {
+            shot.received_pps *= 0.985;
+            shot.loss_ratio = 0.015;
+        }
+        Ok(shot)
+    };
+    let shots = search(0.005, &mut interrupted).unwrap();
+    let found = Round::of(1, shots, 0.005).mpps;
+    assert!((found / 1.2 - 1.0).abs() < 0.06, "found {found}");
+}
+
+#[test]
 fn what_always_loses_has_no_throughput() {
     let mut lossy = |rate| {
         let offered = if let Rate::PacketsPerSecond(pps) = rate { pps } else { MOST_PPS };
