@@ -42,7 +42,7 @@ pub struct Program {
     /// Program and maps live in the kernel as long as these handles do; libbpf's object is not needed for that.
     program: OwnedFd,
     maps: Maps,
-    exchange: Option<Exchange>,
+    exchange: Option<Box<Exchange>>,
     promiscuous: bool,
     queues: u32,
 }
@@ -78,7 +78,7 @@ impl Program {
         }
         let object = open.load().map_err(Error::Load)?;
         let maps = Maps::of(&object)?;
-        let exchange = lanes.map(|_| maps::exchange(&object)).transpose()?;
+        let exchange = lanes.map(|_| maps::exchange(&object).map(Box::new)).transpose()?;
         let program = program_of(&object, name)?;
         maps.configure(options.promiscuous, options.no_socket)?;
         maps.set_macs(&options.macs)?;
@@ -86,8 +86,8 @@ impl Program {
     }
 
     /// The rings beside the sockets, if it was loaded with them.
-    pub const fn exchange(&self) -> Option<&Exchange> {
-        self.exchange.as_ref()
+    pub fn exchange(&self) -> Option<&Exchange> {
+        self.exchange.as_deref()
     }
 
     /// Sends the frames of a queue to this socket, which must be bound to that queue of the device.

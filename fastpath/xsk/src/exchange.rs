@@ -52,6 +52,9 @@ const QUIET_SLEEPS: u32 = 16;
 const WAKE_FRAMES: u32 = 128;
 /// Frames have recently been sent by a device that takes pages, if it is not longer ago than this.
 const DEMAND: Duration = Duration::from_millis(100);
+/// Frames without a page after which a queue is switched off, and for how long.
+const UNPAID_MAX: usize = 4 * EXCHANGE_SLOTS as usize;
+const REST: Duration = Duration::from_secs(1);
 /// Pages that are counted upon at most.
 const CREDIT_MAX: u32 = EXCHANGE_SLOTS / 2;
 
@@ -161,6 +164,10 @@ pub(crate) struct Exchange {
     /// The count of pages that the credit has been given for.
     pages: u32,
     trickles: u32,
+    /// Frames received since a page was last counted.
+    unpaid: usize,
+    /// When it was given up for want of pages, cycles.
+    given_up: Option<u64>,
     quiet: u32,
     /// Received at once at most since the last sleep.
     burst: usize,
@@ -172,6 +179,7 @@ pub(crate) struct Exchange {
     moved: u64,
     patience: u64,
     demand: u64,
+    rest: u64,
 }
 
 /// A frame that is to be sent, and where in its chunk the packet lies.
@@ -197,6 +205,8 @@ impl Exchange {
             older: 0,
             pages: 0,
             trickles: 0,
+            unpaid: 0,
+            given_up: None,
             quiet: 0,
             burst: 0,
             stash: Vec::with_capacity(RECEIVE_MAX),
@@ -204,6 +214,7 @@ impl Exchange {
             moved: 0,
             patience: cycles(PATIENCE),
             demand: cycles(DEMAND),
+            rest: cycles(REST),
         }
     }
 
@@ -275,6 +286,20 @@ impl Exchange {
         let credit = lane.credit.load(Ordering::Relaxed);
         let credit = if is_trickle { 0 } else { credit.saturating_add(new).min(CREDIT_MAX) };
         lane.credit.store(credit, Ordering::Relaxed);
+        self.unpaid = if new > 0 { 0 } else { self.unpaid + received };
+        if self.unpaid > UNPAID_MAX {
+            self.give_up();
+        }
+    }
+
+    /// Frames come, and pages do not: the device's soft interrupt is on another CPU than the worker. The socket is better then,
+    /// which needs one copy less.
+    fn give_up(&mut self) {
+        if let Some(indices) = self.indices() {
+            indices.facts.value.store(OFF, Ordering::Relaxed);
+        }
+        (self.is_on, self.is_streaming, self.unpaid) = (false, false, 0);
+        self.given_up = Some(clock::cycles());
     }
 
     /// So many frames came by the socket at once: if that is a busy burst, the next ones come by the ring.
@@ -288,17 +313,21 @@ impl Exchange {
         if asked == 0 || clock::cycles().wrapping_sub(asked) > self.demand {
             return;
         }
+        if self.given_up.is_some_and(|at| clock::cycles().wrapping_sub(at) < self.rest) {
+            return;
+        }
         lane_indices.facts.value.store(rustix::thread::sched_getcpu() as u32, Ordering::Relaxed);
         if let Some(indices) = self.indices() {
             let pages = indices.tail.more.load(Ordering::Relaxed);
             indices.facts.value.store(AWAKE, Ordering::Release);
             (self.is_on, self.quiet, self.trickles, self.pages) = (true, 0, 0, pages);
+            self.given_up = None;
         }
     }
 
     /// Takes frames to receive into. Returns how many.
     pub(crate) fn refill(&mut self, pool: &mut FramePool, reserve: usize) -> usize {
-        if !self.is_on {
+        if !self.is_on && self.ready() == 0 {
             return 0;
         }
         let wanted = RECEIVE_MAX.saturating_sub(self.stash.len()).min(pool.len().saturating_sub(reserve));

@@ -111,6 +111,8 @@ pub fn open_port(mut spec: PortSpec, umem: &Umem, frames: &mut Vec<Frame>) -> Re
     opening.run(adopted, device_queues)
 }
 
+type BoxedPort = Box<dyn Port>;
+
 /// A port half open.
 struct Opening<'a> {
     spec: &'a PortSpec,
@@ -286,7 +288,7 @@ impl Opening<'_> {
         bound: Vec<Bound>,
         zero_copy: bool,
         device_queues: u32,
-    ) -> Result<(Vec<Box<dyn Port>>, Vec<Monitor>)> {
+    ) -> Result<(Vec<BoxedPort>, Vec<Monitor>)> {
         let device = &self.spec.device;
         let exchange = self.spec.lanes.as_ref().zip(self.program.exchange());
         let exchange = exchange.map(|(lanes, maps)| {
@@ -296,7 +298,7 @@ impl Opening<'_> {
         });
         let exchange = exchange.transpose()?;
         let chunks = self.umem.arena().chunks();
-        let mut queues: Vec<Box<dyn Port>> = Vec::with_capacity(bound.len());
+        let mut queues: Vec<BoxedPort> = Vec::with_capacity(bound.len());
         let mut monitors = Vec::with_capacity(bound.len());
         for (number, Bound { rings, socket }) in self.queues.iter().zip(bound) {
             let first = self.frames.len() - self.spec.fill_frames as usize;

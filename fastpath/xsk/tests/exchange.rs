@@ -42,9 +42,7 @@ struct Lab {
 impl Lab {
     fn new() -> Self {
         // Sender, worker and soft interrupts have one CPU, as where pages can carry.
-        let mut here = CpuSet::new();
-        here.set(sched_getcpu().unwrap()).unwrap();
-        sched_setaffinity(Pid::from_raw(0), &here).unwrap();
+        assert!(pin_to(sched_getcpu().unwrap()));
         veth("a", "left", 1);
         veth("c", "right", 1);
         let mut bench = Bench::new(4096);
@@ -316,6 +314,36 @@ fn without_its_socket_the_queue_does_as_it_was_told() {
         assert_eq!(after, Counters { no_socket_dropped: 1, ..before });
         lab.close();
     });
+}
+
+#[test]
+fn without_pages_on_the_workers_cpu_the_socket_is_better() {
+    in_namespace(|| {
+        let (mut lab, _program) = Lab::with_taker();
+        lab.warm_up();
+        // From now on frames come on another CPU than that on which the queue was switched on.
+        let was = sched_getcpu().unwrap();
+        let Some(other) = (0..std::thread::available_parallelism().map_or(1, usize::from) + was + 1)
+            .filter(|cpu| *cpu != was)
+            .find(|cpu| pin_to(*cpu))
+        else {
+            eprintln!("SKIPPED: there is one CPU only");
+            return lab.close();
+        };
+        let (exchanged, carried) = (lab.exchanged(), lab.carried());
+        (0..5 * SLOTS / BURST).for_each(|_| lab.stream(BURST));
+        lab.await_all();
+        let gave_up = lab.exchanged() - exchanged;
+        assert!(gave_up > 0 && gave_up < 5 * SLOTS as u64, "{gave_up} frames on CPU {other}");
+        // One page may have been on its way.
+        assert!(lab.carried() - carried <= BURST as u64);
+        lab.close();
+    });
+}
+
+fn pin_to(cpu: usize) -> bool {
+    let mut there = CpuSet::new();
+    there.set(cpu).is_ok() && sched_setaffinity(Pid::from_raw(0), &there).is_ok()
 }
 
 #[test]

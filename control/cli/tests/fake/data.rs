@@ -118,6 +118,7 @@ fn queue(port: &str, queue: u32, rx: u64, tx: u64, level: f64) -> QueueStats {
         fill_level: 2048 - (level * 400.0) as u64,
         tx_level: (level * 100.0) as u64,
         ring_size: 2048,
+        ..QueueStats::default()
     }
 }
 

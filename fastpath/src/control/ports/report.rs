@@ -4,9 +4,8 @@ use ze_fib::PortKind;
 use ze_graph::QueueStats;
 use ze_packet::WorkerId;
 use ze_proto::v1;
-use ze_xsk::OpenedPort;
 
-use super::{Port, Ports, Status};
+use super::{Open, Port, Ports, Status};
 use crate::control::Control;
 
 impl Control {
@@ -64,7 +63,7 @@ impl Ports {
         };
         match &port.status {
             Status::Failed(why, _) => state.message.clone_from(why),
-            Status::Open(open) => describe(&open.port, &mut state),
+            Status::Open(open) => describe(open, &mut state),
             Status::Missing => state.message = format!("there is no device '{}'", port.device),
             Status::Opening | Status::Closing(_) => {}
         }
@@ -75,7 +74,8 @@ impl Ports {
     }
 }
 
-fn describe(port: &OpenedPort, state: &mut v1::PortState) {
+fn describe(open: &Open, state: &mut v1::PortState) {
+    let port = &open.port;
     let report = &port.report;
     state.driver.clone_from(&report.driver);
     state.queues = report.queues.len() as u32;
@@ -111,12 +111,21 @@ fn describe(port: &OpenedPort, state: &mut v1::PortState) {
         ("kernel_rx_ring_full", ring_full, "Dropped by the kernel: the worker did not keep up."),
         ("kernel_fill_ring_empty", fill_empty, "Dropped by the kernel: the fill ring was empty."),
     ];
+    let sum = |of: fn(&QueueStats) -> u64| open.queues.iter().map(|(_, _, stats, _)| of(stats)).sum();
+    let carried = [
+        ("carried", sum(|stats| stats.tx_carried.get()), "Sent in the page of a received frame."),
+        (
+            "taken_back",
+            sum(|stats| stats.tx_taken_back.get()),
+            "Waited for such a page, and sent by the socket.",
+        ),
+    ];
     let counter = |(name, value, sentence): (&str, u64, &str)| v1::NamedCounter {
         name: name.into(),
         value,
         sentence: sentence.into(),
     };
-    state.xdp = named.into_iter().chain(kernel).map(counter).collect();
+    state.xdp = named.into_iter().chain(carried).chain(kernel).map(counter).collect();
 }
 
 fn queue_stats(port: &str, queue: u32, stats: &QueueStats, ring: u64) -> v1::QueueStats {
@@ -135,5 +144,8 @@ fn queue_stats(port: &str, queue: u32, stats: &QueueStats, ring: u64) -> v1::Que
         fill_level: stats.fill_level.get(),
         tx_level: stats.tx_level.get(),
         ring_size: ring,
+        rx_exchanged: stats.rx_exchanged.get(),
+        tx_carried: stats.tx_carried.get(),
+        tx_taken_back: stats.tx_taken_back.get(),
     }
 }

@@ -43,8 +43,9 @@ impl IndexMap {
     }
 
     pub(super) fn get(&self, at: usize) -> Option<&Indices> {
+        let place = self.mapping.base().wrapping_add(at * EXCHANGE_INDEX_BYTES).cast::<Indices>();
         // SAFETY: inside the mapping, aligned to a line (a page and multiples of 192 bytes), and nothing but atomics.
-        (at < self.count).then(|| unsafe { &*self.mapping.base().cast::<Indices>().add(at) })
+        (at < self.count).then(|| unsafe { &*place })
     }
 }
 
