@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //
-// Steers the frames of one port to AF_XDP sockets, by the queue they came in on. It never writes to a frame:
-// tagged and LLC frames reach userspace whole.
+// Steers the frames of one port to AF_XDP sockets, by the queue they came in on. Tagged and LLC frames
+// reach userspace whole.
 //
 //   frame ── shorter than an Ethernet header ─────────▶ drop  RUNT
 //         ── unicast, not one of our MACs ────────────▶ drop  OTHER_MAC        (unless promiscuous)
