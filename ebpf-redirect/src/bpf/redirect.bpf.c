@@ -144,13 +144,14 @@ int ze_redirect(struct xdp_md *ctx)
 #define SLOTS 1024 // of each ring; a power of two
 #define SLOT_BYTES 2040
 #define FRAME_BYTES_MIN 14
+#define FRAME_BYTES_MAX 1792 // what a frame of user space holds; longer ones are for the socket to refuse
 // Slots that one page looks at: those that were taken back are in the way.
 #define LOOKS 4
 
 enum state {
 	OFF,    // frames go to the socket
 	AWAKE,  // the worker looks into the ring by itself
-	ASLEEP, // so does the worker; when there are enough, a frame goes to its socket
+	ASLEEP, // so does the worker; when there are enough, it is woken by its socket
 };
 
 struct slot {
@@ -162,9 +163,9 @@ struct slot {
 // An index that one side writes, on a line of its own, and what it says besides.
 struct index {
 	__u32 value;
-	// Of a queue's tail: how many pages could have carried something. Of its head: frames in the ring that end a sleep.
+	// Of a queue's tail: how many pages have carried something, or could have. Of its head: frames in the ring that end a sleep.
 	__u32 more;
-	__u32 woken; // of a queue's tail: where it was when a sleep was ended
+	__u32 cpu; // of a queue's tail: where frames came when the queue was last off
 	__u32 unused[13];
 };
 
@@ -236,7 +237,6 @@ static __always_inline int carry(struct xdp_md *ctx, struct queue *queue)
 
 	if (!lane || LOOK(lane->cpu) != bpf_get_smp_processor_id())
 		return XDP_DROP;
-	queue->tail.more++;
 	began = head = LOOK(lane->head.value);
 	for (int look = 0; look < LOOKS; look++) {
 		__u32 at = queue->lane * SLOTS + (head & (SLOTS - 1));
@@ -244,8 +244,10 @@ static __always_inline int carry(struct xdp_md *ctx, struct queue *queue)
 		__u32 len, ifindex;
 		int grow;
 
-		if (head == LOOK(lane->tail.value))
+		if (head == LOOK(lane->tail.value)) {
+			queue->tail.more++;
 			break;
+		}
 		slot = bpf_map_lookup_elem(&sending, &at);
 		if (!slot)
 			break;
@@ -258,6 +260,7 @@ static __always_inline int carry(struct xdp_md *ctx, struct queue *queue)
 				break;
 			if (__sync_val_compare_and_swap(&slot->ifindex, ifindex, 0) == ifindex) {
 				advance(lane, began, head + 1);
+				queue->tail.more++;
 				return bpf_redirect(ifindex, 0);
 			}
 		}
@@ -265,6 +268,29 @@ static __always_inline int carry(struct xdp_md *ctx, struct queue *queue)
 	}
 	advance(lane, began, head);
 	return XDP_DROP;
+}
+
+// Makes a bell of this page: a frame that says nothing, and ends the sleep of whoever polls the socket. Its address is one that no
+// frame can have that came here. Returns whether it is one.
+static __always_inline int cast_bell(struct xdp_md *ctx)
+{
+	__u8 address[ETH_ALEN] = { 0x02, 'z', 'e', 'b', 'e', 'l' };
+	int shrink = (int)FRAME_BYTES_MIN - (int)(ctx->data_end - ctx->data);
+
+	return !(shrink && bpf_xdp_adjust_tail(ctx, shrink)) && !bpf_xdp_store_bytes(ctx, 0, address, sizeof(address));
+}
+
+// Is somebody to be told that the ring has something?
+static __always_inline int is_to_wake(struct queue *queue)
+{
+	switch (LOOK(queue->state)) {
+	case ASLEEP:
+		return queue->tail.value - LOOK(queue->head.value) >= LOOK(queue->head.more);
+	case OFF: // a moment ago it was not
+		return 1;
+	default:
+		return 0;
+	}
 }
 
 static __always_inline int exchange(struct xdp_md *ctx, struct queue *queue, __u32 len)
@@ -277,22 +303,14 @@ static __always_inline int exchange(struct xdp_md *ctx, struct queue *queue, __u
 		count(EXCHANGE_FULL, XDP_DROP);
 	} else {
 		slot->len = len;
-		// The frame is seen before the index.
-		__sync_fetch_and_add(&queue->tail.value, 1);
+		// Nobody else writes it. The frame is seen before the index, and the index before we look who sleeps.
+		__sync_val_compare_and_swap(&queue->tail.value, tail, tail + 1);
 		count(EXCHANGED, XDP_DROP);
 	}
+	if (is_to_wake(queue) && cast_bell(ctx) &&
+	    __sync_val_compare_and_swap(&queue->state, ASLEEP, AWAKE) != AWAKE)
+		return bpf_redirect_map(&sockets, ctx->rx_queue_index, XDP_DROP);
 	return carry(ctx, queue);
-}
-
-// The socket is what wakes a worker. Afterwards frames go into the ring again.
-static __always_inline int is_to_wake(struct queue *queue)
-{
-	__u32 tail = queue->tail.value;
-
-	if (LOOK(queue->state) != ASLEEP || tail - LOOK(queue->head.value) < LOOK(queue->head.more))
-		return 0;
-	queue->tail.woken = tail;
-	return __sync_val_compare_and_swap(&queue->state, ASLEEP, AWAKE) == ASLEEP;
 }
 
 SEC("xdp")
@@ -308,10 +326,12 @@ int ze_exchange(struct xdp_md *ctx)
 	queue = bpf_map_lookup_elem(&queues, &key);
 	len = ctx->data_end - ctx->data;
 	// The socket goes with its process, and with it whoever looks into the ring.
-	if (!queue || LOOK(queue->state) == OFF || !len || len > SLOT_BYTES || !bpf_map_lookup_elem(&sockets, &key))
+	if (!queue || !len || len > FRAME_BYTES_MAX || !bpf_map_lookup_elem(&sockets, &key))
 		return to_socket(ctx, chosen);
-	if (is_to_wake(queue))
+	if (LOOK(queue->state) == OFF) {
+		queue->tail.cpu = bpf_get_smp_processor_id();
 		return to_socket(ctx, chosen);
+	}
 	return exchange(ctx, queue, len);
 }
 

@@ -37,6 +37,9 @@ pub trait Port: Send {
     /// Tells the kernel that there is work, where it asked to be told (need-wakeup). Cheap when it did not.
     fn wake(&mut self);
 
+    /// The worker gives the queue pair back, and will not come to it again.
+    fn retire(&mut self) {}
+
     /// The worker is about to sleep. What comes from now on must show at [`Port::poll_fd`], or at [`Port::is_waiting`],
     /// which are both asked after this.
     fn prepare_sleep(&mut self) {}

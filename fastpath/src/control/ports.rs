@@ -297,7 +297,9 @@ impl Control {
 
     /// Tells all ports which devices take pages: something has changed, or a second has passed.
     pub(super) fn tell_targets(&self) {
-        let Some(targets) = self.targets.as_ref().and_then(|targets| targets.now().ok()) else { return };
+        let Some(targets) = &self.targets else { return };
+        // Who is not known to take them does not get any.
+        let targets = targets.now().unwrap_or_default();
         for port in self.ports.all.values() {
             if let Status::Open(open) = &port.status {
                 open.port.monitors.iter().for_each(|monitor| monitor.tell_targets(&targets));

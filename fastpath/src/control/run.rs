@@ -125,6 +125,8 @@ impl Ready {
         )]
         let wake = AsyncFd::new(parts.spawned.wake_control)?;
         let targets = parts.lanes.as_ref().and_then(|_| RedirectTargets::open().ok());
+        // Before Linux 6.3 it is not known who takes pages.
+        let lanes = parts.lanes.filter(|_| targets.is_some());
         #[expect(
             deprecated,
             reason = "its replacement is unsafe; what is watched is owned here and stays open"
@@ -145,7 +147,7 @@ impl Ready {
             targets,
             ports: Ports::new(
                 Arc::new(Umem::new(Arc::clone(&parts.arena))),
-                parts.lanes,
+                lanes,
                 parts.bank,
                 kept,
                 KernelForwarding::open(&parts.run_dir),

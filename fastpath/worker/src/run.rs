@@ -249,7 +249,8 @@ impl Run {
     }
 
     fn remove_port(&mut self, at: usize) {
-        let port = self.ports.remove(at);
+        let mut port = self.ports.remove(at);
+        port.retire();
         self.kinds.remove(at);
         self.reply(Reply::PortRemoved(port));
     }

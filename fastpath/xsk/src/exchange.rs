@@ -16,7 +16,7 @@
 //!   devices that take pages; quiet times switch it off again.
 //! - Frames are given to the lane only as far as pages have been seen coming (its *credit*); the others leave by the socket,
 //!   before them. When no page has come for [`PATIENCE`], those that wait are **taken back**, and leave by the socket, too.
-//! - The socket also wakes a worker that sleeps: one frame comes by it, the others by the ring.
+//! - The socket also wakes a worker that sleeps: the program sends a *bell* there, a frame that says nothing.
 //! - Both sides may take what is in a slot of a lane: who sets its device to 0 has the frame.
 //!
 //! All of a worker's queues share its lane, and only its thread writes to it. Ring and socket are both looked at, the one
@@ -55,6 +55,14 @@ const DEMAND: Duration = Duration::from_millis(100);
 /// Frames without a page after which a queue is switched off, and for how long.
 const UNPAID_MAX: usize = 4 * EXCHANGE_SLOTS as usize;
 const REST: Duration = Duration::from_secs(1);
+/// Frames of a queue that wait in its lane at most. All may leave in one turn of a soft interrupt, and a veth's other end has room
+/// for 256.
+const WAITING_MAX: usize = 192;
+/// What the kernel lets a redirected frame have beside its device's MTU: a header with one tag (`xdp_ok_fwd_dev`).
+const ONE_TAG_BYTES: usize = 14 + 4;
+/// How the program's bell begins, and its length: it only ends a sleep.
+pub(crate) const BELL_ADDRESS: [u8; 6] = *b"\x02zebel";
+pub(crate) const BELL_BYTES: usize = 14;
 /// Pages that are counted upon at most.
 const CREDIT_MAX: u32 = EXCHANGE_SLOTS / 2;
 
@@ -128,12 +136,20 @@ impl PortRings {
 #[derive(Debug)]
 pub(crate) struct Takes {
     ifindex: u32,
+    longest: usize,
     now: AtomicBool,
+    /// For each lane, which queue of the port has something in it: its number and one, or 0.
+    waiting: Box<[AtomicU32]>,
 }
 
 impl Takes {
-    pub(crate) const fn new(ifindex: u32) -> Self {
-        Self { ifindex, now: AtomicBool::new(false) }
+    pub(crate) fn new(ifindex: u32, mtu: u32, lanes: &Lanes) -> Self {
+        Self {
+            ifindex,
+            longest: mtu as usize + ONE_TAG_BYTES,
+            now: AtomicBool::new(false),
+            waiting: lanes.lanes.iter().map(|_| AtomicU32::new(0)).collect(),
+        }
     }
 
     pub(crate) fn tell(&self, targets: &HashSet<u32>) {
@@ -143,6 +159,15 @@ impl Takes {
     fn now(&self) -> bool {
         self.now.load(Ordering::Relaxed)
     }
+}
+
+/// A frame in the lane.
+struct Waiting {
+    /// Its index there.
+    index: u32,
+    packet: Outgoing,
+    /// When it was put there, cycles.
+    since: u64,
 }
 
 /// One queue's part.
@@ -159,8 +184,6 @@ pub(crate) struct Exchange {
     is_streaming: bool,
     /// Our index into the queue's ring.
     next: u32,
-    /// Frames in the ring that are older than what the socket has.
-    older: usize,
     /// The count of pages that the credit has been given for.
     pages: u32,
     trickles: u32,
@@ -174,9 +197,7 @@ pub(crate) struct Exchange {
     /// Free frames to receive into.
     stash: Vec<Frame>,
     /// What is in the lane, in order, with its index there.
-    waiting: VecDeque<(u32, Outgoing)>,
-    /// When something in the lane was last given or taken, cycles.
-    moved: u64,
+    waiting: VecDeque<Waiting>,
     patience: u64,
     demand: u64,
     rest: u64,
@@ -202,7 +223,6 @@ impl Exchange {
             is_asleep: false,
             is_streaming: false,
             next: 0,
-            older: 0,
             pages: 0,
             trickles: 0,
             unpaid: 0,
@@ -211,7 +231,6 @@ impl Exchange {
             burst: 0,
             stash: Vec::with_capacity(RECEIVE_MAX),
             waiting: VecDeque::with_capacity(EXCHANGE_SLOTS as usize),
-            moved: 0,
             patience: cycles(PATIENCE),
             demand: cycles(DEMAND),
             rest: cycles(REST),
@@ -272,7 +291,6 @@ impl Exchange {
             let pages = indices.tail.more.load(Ordering::Relaxed);
             self.count_upon(pages, count);
         }
-        self.older = self.older.saturating_sub(count);
         self.burst = self.burst.max(count);
         (count, len_bytes)
     }
@@ -280,7 +298,7 @@ impl Exchange {
     /// As many pages as have come will come again, if they come in a stream.
     fn count_upon(&mut self, pages: u32, received: usize) {
         let new = pages.wrapping_sub(std::mem::replace(&mut self.pages, pages));
-        self.trickles = if received < STREAM_FRAMES { self.trickles + 1 } else { 0 };
+        self.trickles = if received < STREAM_FRAMES { self.trickles.saturating_add(1) } else { 0 };
         let is_trickle = self.trickles >= TRICKLE_TIMES;
         let Some((_, lane, _)) = self.lane() else { return };
         let credit = lane.credit.load(Ordering::Relaxed);
@@ -316,8 +334,10 @@ impl Exchange {
         if self.given_up.is_some_and(|at| clock::cycles().wrapping_sub(at) < self.rest) {
             return;
         }
-        lane_indices.facts.value.store(rustix::thread::sched_getcpu() as u32, Ordering::Relaxed);
-        if let Some(indices) = self.indices() {
+        let Some(indices) = self.indices() else { return };
+        let here = rustix::thread::sched_getcpu() as u32;
+        if indices.tail.cpu.load(Ordering::Relaxed) == here {
+            lane_indices.facts.value.store(here, Ordering::Relaxed);
             let pages = indices.tail.more.load(Ordering::Relaxed);
             indices.facts.value.store(AWAKE, Ordering::Release);
             (self.is_on, self.quiet, self.trickles, self.pages) = (true, 0, 0, pages);
@@ -347,39 +367,30 @@ impl Exchange {
         let state = if self.quiet >= QUIET_SLEEPS || !is_asked { OFF } else { ASLEEP };
         self.is_streaming = !is_quiet && state == ASLEEP;
         if let Some(indices) = self.indices() {
-            indices.head.more.store(if self.is_streaming { WAKE_FRAMES } else { 0 }, Ordering::Relaxed);
+            indices.head.more.store(if self.is_streaming { WAKE_FRAMES } else { 1 }, Ordering::Relaxed);
             indices.facts.value.store(state, Ordering::Release);
         }
-        // We say that we sleep, and look whether there is something (`is_waiting`); the program shows something, and looks
+        // We say that we sleep, and look whether there is something (`is_waiting`); the program shows something, and then looks
         // whether we sleep. Without a full fence on either side both could miss the other's news.
         fence(Ordering::SeqCst);
         (self.is_on, self.is_asleep) = (state != OFF, state == ASLEEP);
     }
 
-    /// The worker is awake: frames need not wake it. What is in the ring now came before what the socket has, if that is what
-    /// has woken it.
+    /// The worker is awake: frames need not wake it.
     pub(crate) fn wake_up(&mut self) {
-        if !std::mem::take(&mut self.is_asleep) {
-            return;
-        }
-        let Some(indices) = self.rings.indices.get(self.queue) else { return };
-        let done = indices.facts.value.compare_exchange(ASLEEP, AWAKE, Ordering::AcqRel, Ordering::Acquire);
-        if done.is_err() {
-            let woken = indices.tail.woken.load(Ordering::Relaxed);
-            self.older = woken.wrapping_sub(self.next).min(EXCHANGE_SLOTS) as usize;
+        if std::mem::take(&mut self.is_asleep)
+            && let Some(indices) = self.indices()
+        {
+            // The program may have done it.
+            let _ = indices.facts.value.compare_exchange(ASLEEP, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
     /// Frames in the ring.
-    fn ready(&self) -> usize {
+    pub(crate) fn ready(&self) -> usize {
         // Acquire: what the program has shown is there.
         let tail = self.indices().map_or(self.next, |indices| indices.tail.value.load(Ordering::Acquire));
         tail.wrapping_sub(self.next).min(EXCHANGE_SLOTS) as usize
-    }
-
-    /// Frames in the ring that are older than any that the socket has.
-    pub(crate) fn older_than_socket(&self) -> usize {
-        if self.is_on { self.older } else { usize::MAX }
     }
 
     /// Is there something that nothing will wake us for?
@@ -391,7 +402,7 @@ impl Exchange {
 
     /// How many of so many frames may be given to the lane.
     pub(crate) fn room(&self, count: usize) -> usize {
-        if !self.takes.now() {
+        if !self.takes.now() || self.is_behind() {
             return 0;
         }
         let Some((_, lane, indices)) = self.lane() else { return 0 };
@@ -402,28 +413,33 @@ impl Exchange {
         // Acquire: the program has read the slots that we are going to overwrite.
         let used = used.wrapping_sub(indices.head.value.load(Ordering::Acquire));
         let counted_upon = lane.credit.load(Ordering::Relaxed);
-        count.min(EXCHANGE_SLOTS.saturating_sub(used).min(counted_upon) as usize)
+        let room = EXCHANGE_SLOTS.saturating_sub(used).min(counted_upon) as usize;
+        count.min(room).min(WAITING_MAX.saturating_sub(self.waiting.len()))
+    }
+
+    /// The longest frame that the device takes in a page, bytes.
+    pub(crate) fn longest(&self) -> usize {
+        self.takes.longest
     }
 
     /// Puts frames into the lane; [`Exchange::room`] has just said that they fit. Returns how many.
     pub(crate) fn send(&mut self, arena: &Arena, packets: impl Iterator<Item = Outgoing>) -> usize {
-        let Self { lanes, lane, waiting, takes, moved, .. } = self;
+        let Self { lanes, lane, waiting, takes, .. } = self;
         let Some((at, lane)) = lane.and_then(|at| Some((at, lanes.lanes.get(at)?))) else { return 0 };
         let Some(indices) = lanes.indices.get(at) else { return 0 };
         let first = indices.tail.value.load(Ordering::Relaxed);
         let mut index = first;
-        if waiting.is_empty() {
-            *moved = clock::cycles();
-        }
+        let since = clock::cycles();
         for packet in packets {
             lanes.slots.write(at, index, arena.packet(&packet.frame), takes.ifindex);
-            waiting.push_back((index, packet));
+            waiting.push_back(Waiting { index, packet, since });
             index = index.wrapping_add(1);
         }
         let count = index.wrapping_sub(first);
         indices.tail.value.store(index, Ordering::Release);
         let credit = lane.credit.load(Ordering::Relaxed);
         lane.credit.store(credit.saturating_sub(count), Ordering::Relaxed);
+        self.show_waiting();
         count as usize
     }
 
@@ -435,15 +451,29 @@ impl Exchange {
         let Some((_, _, indices)) = self.lane() else { return 0 };
         let head = indices.head.value.load(Ordering::Acquire);
         let mut count = 0;
-        // An index before the head has been passed: what we take back we forget at once.
-        while self.waiting.front().is_some_and(|(index, _)| head.wrapping_sub(*index).cast_signed() > 0) {
-            self.waiting.pop_front().into_iter().for_each(|(_, packet)| give(packet.frame));
+        while let Some(first) = self.waiting.pop_front_if(|first| has_passed(head, first.index)) {
+            give(first.packet.frame);
             count += 1;
         }
-        if count > 0 {
-            self.moved = clock::cycles();
-        }
+        self.show_waiting();
         count
+    }
+
+    /// Other queues of the same port and worker must not overtake what waits here.
+    fn show_waiting(&self) {
+        if let Some(shown) = self.lane.and_then(|lane| self.takes.waiting.get(lane)) {
+            let others = if self.waiting.is_empty() { 0 } else { self.queue as u32 + 1 };
+            let was = shown.load(Ordering::Relaxed);
+            if others != 0 || was == self.queue as u32 + 1 {
+                shown.store(others, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Does another queue of the same port and worker have something in the lane?
+    pub(crate) fn is_behind(&self) -> bool {
+        let shown = self.lane.and_then(|lane| self.takes.waiting.get(lane));
+        shown.is_some_and(|shown| ![0, self.queue as u32 + 1].contains(&shown.load(Ordering::Relaxed)))
     }
 
     /// Does anything wait in the lane?
@@ -453,7 +483,8 @@ impl Exchange {
 
     /// Has something waited too long?
     pub(crate) fn is_stale(&self) -> bool {
-        !self.waiting.is_empty() && clock::cycles().wrapping_sub(self.moved) > self.patience
+        let first = self.waiting.front();
+        first.is_some_and(|first| clock::cycles().wrapping_sub(first.since) > self.patience)
     }
 
     /// No page came: none is counted upon.
@@ -465,8 +496,13 @@ impl Exchange {
 
     /// Takes the oldest frame back that waits in the lane. The error is one that a page has carried away meanwhile.
     pub(crate) fn take_back(&mut self) -> Option<Result<Outgoing, Outgoing>> {
-        let (index, packet) = self.waiting.pop_front()?;
-        let is_ours = self.lane.is_some_and(|lane| self.lanes.slots.take_back(lane, index));
+        let Waiting { index, packet, .. } = self.waiting.pop_front()?;
+        self.show_waiting();
+        let is_ours = self.lane().is_some_and(|(lane, _, indices)| {
+            // Acquire: a slot that has been passed may be another frame's already.
+            let head = indices.head.value.load(Ordering::Acquire);
+            !has_passed(head, index) && self.lanes.slots.take_back(lane, index, self.takes.ifindex)
+        });
         Some(if is_ours { Ok(packet) } else { Err(packet) })
     }
 
@@ -488,4 +524,9 @@ impl Exchange {
         }
         frames
     }
+}
+
+/// Has the program passed an index of the lane? What we take back we forget at once, so then it has left.
+fn has_passed(head: u32, index: u32) -> bool {
+    head.wrapping_sub(index).cast_signed() > 0
 }

@@ -294,7 +294,8 @@ impl Opening<'_> {
         let exchange = exchange.map(|(lanes, maps)| {
             let rings = PortRings::map(maps, device_queues);
             let rings = rings.map_err(|why| device.failed("map the rings for exchanging pages", why))?;
-            Ok((Arc::clone(lanes), Arc::new(rings), Arc::new(Takes::new(device.ifindex()))))
+            let takes = Takes::new(device.ifindex(), device.mtu()?, lanes);
+            Ok::<_, Error>((Arc::clone(lanes), Arc::new(rings), Arc::new(takes)))
         });
         let exchange = exchange.transpose()?;
         let chunks = self.umem.arena().chunks();

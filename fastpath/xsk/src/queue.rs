@@ -8,7 +8,7 @@ use rustix::net::xdp::{XdpDesc, XdpDescOptions};
 use ze_graph::{Arena, Batch, CHUNK_BYTES, Frame, FramePool, Port, QueueStats, RECEIVE_MAX};
 use ze_packet::{PortId, WorkerId};
 
-use crate::exchange::{Exchange, Outgoing};
+use crate::exchange::{BELL_ADDRESS, BELL_BYTES, Exchange, Outgoing};
 use crate::health::LastError;
 use crate::ledger::Ledger;
 use crate::mapping::Rings;
@@ -112,6 +112,11 @@ impl XskQueue {
             };
             // The kernel says where in the chunk the packet lies; drivers differ in the headroom they leave.
             let offset = (received.addr % CHUNK) as u16;
+            if self.exchange.is_some() && is_bell(arena, &frame, offset, received.len) {
+                self.receiving -= 1;
+                self.unfit.push(frame);
+                continue;
+            }
             // The whole batch is asked for here; by the time the first node runs, its first packets have come.
             arena.prefetch(&frame, usize::from(offset));
             arena.meta_mut(&mut frame).received(self.settings.id, offset, received.len as u16);
@@ -172,6 +177,15 @@ impl XskQueue {
     fn enter(&mut self, frame: Frame, offset: u16, len: u16) {
         let addr = u64::from(self.ledger.give(frame)) * CHUNK + u64::from(offset);
         self.rings.transmit.write(XdpDesc { addr, len: u32::from(len), options: XdpDescOptions::empty() });
+    }
+
+    /// Sends what is in the transmit ring. Has all of it left?
+    fn is_socket_empty(&mut self) -> bool {
+        if self.sending > 0 && self.rings.transmit.level() > 0 {
+            self.wake_transmit();
+            return self.rings.transmit.level() == 0;
+        }
+        true
     }
 
     fn has_waiting(&self) -> bool {
@@ -290,20 +304,21 @@ impl Port for XskQueue {
             return self.receive_by_socket(arena, batch, RECEIVE_MAX);
         };
         exchange.wake_up();
-        let older = exchange.older_than_socket().min(RECEIVE_MAX);
-        let first = self.receive_exchanged(arena, batch, older);
-        let by_socket = self.receive_by_socket(arena, batch, RECEIVE_MAX - first);
-        let last = match &mut self.exchange {
-            Some(exchange) if exchange.is_on() => {
-                self.receive_exchanged(arena, batch, RECEIVE_MAX - first - by_socket)
-            }
-            Some(exchange) => {
-                exchange.came_by_socket(by_socket);
-                0
-            }
-            None => 0,
-        };
-        first + by_socket + last
+        let is_on = exchange.is_on();
+        // What was switched over to last has the younger frames.
+        if is_on {
+            let by_socket = self.receive_by_socket(arena, batch, RECEIVE_MAX);
+            return by_socket + self.receive_exchanged(arena, batch, RECEIVE_MAX - by_socket);
+        }
+        let exchanged = self.receive_exchanged(arena, batch, RECEIVE_MAX);
+        if self.exchange.as_ref().is_some_and(|exchange| exchange.ready() > 0) {
+            return exchanged;
+        }
+        let by_socket = self.receive_by_socket(arena, batch, RECEIVE_MAX - exchanged);
+        if let Some(exchange) = &mut self.exchange {
+            exchange.came_by_socket(by_socket);
+        }
+        exchanged + by_socket
     }
 
     fn transmit(&mut self, arena: &Arena, queue: &mut Vec<Frame>) -> usize {
@@ -311,7 +326,14 @@ impl Port for XskQueue {
         let Some(exchange) = self.exchange.as_ref().filter(|_| all > 0) else {
             return self.transmit_by_socket(arena, queue, all);
         };
+        if exchange.is_behind() {
+            return 0;
+        }
         let mut by_pages = exchange.room(all);
+        let longest = exchange.longest();
+        if by_pages > 0 && queue.iter().any(|frame| usize::from(arena.meta(frame).len) > longest) {
+            by_pages = 0;
+        }
         let mut sent = 0;
         if exchange.has_waiting() && all - by_pages > BACKLOG_MAX {
             self.take_back();
@@ -321,7 +343,8 @@ impl Port for XskQueue {
             // Those for which there will be no pages, before the others.
             let by_socket = all - by_pages;
             sent = self.transmit_by_socket(arena, queue, by_socket);
-            if sent < by_socket {
+            // They have to be gone before a page can carry what is younger.
+            if sent < by_socket || (by_pages > 0 && !self.is_socket_empty()) {
                 return sent;
             }
         }
@@ -393,6 +416,12 @@ impl Port for XskQueue {
         }
     }
 
+    fn retire(&mut self) {
+        while let Some(Ok(packet) | Err(packet)) = self.exchange.as_mut().and_then(Exchange::take_back) {
+            self.unfit.push(packet.frame);
+        }
+    }
+
     fn prepare_sleep(&mut self) {
         if let Some(exchange) = &mut self.exchange {
             exchange.prepare_sleep();
@@ -434,4 +463,10 @@ fn wait_until_last(mut socket: Arc<Socket>) {
         }
         std::thread::sleep(Duration::from_micros(100));
     }
+}
+
+/// Is it the frame by which the XDP program ends a sleep?
+fn is_bell(arena: &Arena, frame: &Frame, offset: u16, len: u32) -> bool {
+    let start = usize::from(offset);
+    len as usize == BELL_BYTES && arena.chunk(frame).get(start..start + 6) == Some(&BELL_ADDRESS[..])
 }

@@ -6,7 +6,6 @@ mod support;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bench::{Bench, OURS, forward, pool, receive, spec};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
@@ -41,10 +40,15 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
+        Self::with_queues(1)
+    }
+
+    /// With so many queues where frames leave, all of them one worker's.
+    fn with_queues(queues: u32) -> Self {
         // Sender, worker and soft interrupts have one CPU, as where pages can carry.
         assert!(pin_to(sched_getcpu().unwrap()));
         veth("a", "left", 1);
-        veth("c", "right", 1);
+        veth("c", "right", queues);
         let mut bench = Bench::new(4096);
         let lanes = Arc::new(Lanes::new(1).unwrap());
         let mut open = |device| {
@@ -54,7 +58,7 @@ impl Lab {
             spec.lanes = Some(Arc::clone(&lanes));
             let mut port = open_port(spec, &bench.umem, &mut bench.frames).unwrap();
             assert!(port.report.exchanges);
-            port.queues[0].assign(WorkerId(0));
+            port.queues.iter_mut().for_each(|queue| queue.assign(WorkerId(0)));
             port
         };
         let (a, c) = (open("a"), open("c"));
@@ -78,10 +82,15 @@ impl Lab {
     /// With a right end that takes pages: its program lets all pass.
     fn with_taker() -> (Self, OwnedFd) {
         let lab = Self::new();
+        let program = lab.take_pages();
+        (lab, program)
+    }
+
+    fn take_pages(&self) -> OwnedFd {
         let program = foreign_program(c"pass");
         attach_by_netlink(&program, "right", libbpf_sys::XDP_FLAGS_DRV_MODE);
-        lab.tell();
-        (lab, program)
+        self.tell();
+        program
     }
 
     fn tell(&self) {
@@ -258,12 +267,11 @@ fn a_sleeping_worker_is_woken_by_one_frame_and_in_a_stream_by_many() {
         let queue = lab.a.queues[0].as_mut();
         queue.prepare_sleep();
         assert!(queue.is_waiting(), "nothing else would end the sleep");
-        lab.send(WAKE_FRAMES);
+        lab.send(WAKE_FRAMES - 1);
         assert!(!shows(lab.a.queues[0].as_ref()));
         lab.send(1);
         assert!(shows(lab.a.queues[0].as_ref()));
         lab.send(30);
-        // The one that came by the socket is neither the first nor the last.
         lab.await_all();
         // Nothing has come since: one is enough.
         let queue = lab.a.queues[0].as_mut();
@@ -347,6 +355,39 @@ fn pin_to(cpu: usize) -> bool {
 }
 
 #[test]
+fn a_second_queue_of_the_port_does_not_overtake_what_waits_for_pages() {
+    in_namespace(|| {
+        let mut lab = Lab::with_queues(2);
+        let _program = lab.take_pages();
+        lab.warm_up();
+        lab.send(BURST);
+        lab.turn();
+        let [first, second] = &mut lab.c.queues[..] else { panic!("two queues") };
+        assert!(first.is_waiting() && !second.is_waiting());
+        let arena = lab.bench.arena();
+        let mut frame = lab.pool.take().unwrap();
+        let bytes = packet(lab.sent);
+        arena.meta_mut(&mut frame).len = bytes.len() as u16;
+        arena.packet_mut(&mut frame).copy_from_slice(&bytes);
+        lab.sent += 1;
+        let mut later = vec![frame];
+        assert_eq!(second.transmit(&arena, &mut later), 0, "the first queue has older ones");
+        // Nobody sends: what waits is taken back.
+        wait_until("the older ones have left", || {
+            lab.c.queues[0].wake();
+            lab.c.queues[0].complete(&mut lab.pool);
+            let second = &mut lab.c.queues[1];
+            let sent = second.transmit(&arena, &mut later);
+            second.wake();
+            sent == 1
+        });
+        lab.await_all();
+        lab.c.queues[1].complete(&mut lab.pool);
+        lab.close();
+    });
+}
+
+#[test]
 fn a_port_that_is_closed_takes_nothing_along_and_leaves_nothing_behind() {
     in_namespace(|| {
         let (mut lab, _program) = Lab::with_taker();
@@ -356,6 +397,10 @@ fn a_port_that_is_closed_takes_nothing_along_and_leaves_nothing_behind() {
         lab.turn();
         let held = lab.c.queues[0].held();
         assert!(held > 512, "{held}: nothing waits for pages");
+        let carried = lab.carried();
+        let stats = lab.c.queues[0].stats();
+        lab.c.queues[0].retire();
+        assert_eq!(lab.c.queues[0].held(), held, "they are given back at the end");
         let Lab { mut bench, mut pool, mut a, c, left, waiting, sent, .. } = lab;
         bench.frames.extend(waiting);
         bench.frames.extend(c.close());
@@ -369,7 +414,7 @@ fn a_port_that_is_closed_takes_nothing_along_and_leaves_nothing_behind() {
             count += receive(a.queues[0].as_mut(), &arena, &mut pool).len();
             count == BURST
         });
-        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(stats.tx_carried.get(), carried);
         bench.reclaim(pool);
         bench.frames.extend(a.close());
         bench.assert_complete();

@@ -15,7 +15,7 @@ use crate::mapping::Mapping;
 pub(super) struct Index {
     pub(super) value: AtomicU32,
     pub(super) more: AtomicU32,
-    pub(super) woken: AtomicU32,
+    pub(super) cpu: AtomicU32,
 }
 
 /// `struct queue` and `struct lane` of the program.
@@ -116,10 +116,11 @@ impl SlotMap {
         header.ifindex.store(ifindex, Ordering::Relaxed);
     }
 
-    /// Takes back what waits in a slot. False if it has left.
-    pub(super) fn take_back(&self, ring: usize, index: u32) -> bool {
+    /// Takes back what waits in a slot for a device. False if it has left.
+    pub(super) fn take_back(&self, ring: usize, index: u32, ifindex: u32) -> bool {
         // Who sets it to 0 has the frame.
-        self.header(ring, index).ifindex.swap(0, Ordering::AcqRel) != 0
+        let place = &self.header(ring, index).ifindex;
+        place.compare_exchange(ifindex, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
