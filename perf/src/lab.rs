@@ -11,6 +11,7 @@ mod placement;
 mod report;
 mod run;
 pub mod search;
+mod shield;
 mod trial;
 
 pub use bench::{Bench, BenchOptions, GeneratorKind, Placement, SinkKind, sizes};

@@ -451,8 +451,8 @@ impl Exchange {
         let Some((_, _, indices)) = self.lane() else { return 0 };
         let head = indices.head.value.load(Ordering::Acquire);
         let mut count = 0;
-        while let Some(first) = self.waiting.pop_front_if(|first| has_passed(head, first.index)) {
-            give(first.packet.frame);
+        while self.waiting.front().is_some_and(|first| has_passed(head, first.index)) {
+            self.waiting.pop_front().into_iter().for_each(|first| give(first.packet.frame));
             count += 1;
         }
         self.show_waiting();

@@ -20,6 +20,8 @@ const CHUNK: u64 = CHUNK_BYTES as u64;
 const FRAME_BYTES_MIN: usize = 14;
 /// How many frames may wait behind those that wait for pages, before all go by the socket.
 const BACKLOG_MAX: usize = 128;
+/// Fewer are not worth a system call as long as others leave in pages.
+const FEW_FRAMES: usize = 16;
 /// How many frames one wake-up sends in copy mode: TX_BATCH_SIZE of `net/xdp/xsk.c`.
 const FRAMES_PER_WAKE: u32 = 32;
 
@@ -339,14 +341,19 @@ impl Port for XskQueue {
             self.take_back();
             by_pages = 0;
         }
-        if !self.has_waiting() {
+        // A few wait for the next time, when they are the oldest: a system call for each frame that is one too many costs more.
+        let is_few = by_pages > 0 && all - by_pages < FEW_FRAMES;
+        if !self.has_waiting() && !is_few {
             // Those for which there will be no pages, before the others.
             let by_socket = all - by_pages;
             sent = self.transmit_by_socket(arena, queue, by_socket);
-            // They have to be gone before a page can carry what is younger.
-            if sent < by_socket || (by_pages > 0 && !self.is_socket_empty()) {
+            if sent < by_socket {
                 return sent;
             }
+        }
+        // What the socket has must be gone before a page can carry what is younger.
+        if by_pages > 0 && !self.is_socket_empty() {
+            return sent;
         }
         sent + self.transmit_by_pages(arena, queue, by_pages)
     }

@@ -370,7 +370,9 @@ fn a_second_queue_of_the_port_does_not_overtake_what_waits_for_pages() {
         arena.meta_mut(&mut frame).len = bytes.len() as u16;
         arena.packet_mut(&mut frame).copy_from_slice(&bytes);
         lab.sent += 1;
-        let mut later = vec![frame];
+        // With those that the first queue has left for the next time.
+        let mut later = std::mem::take(&mut lab.waiting);
+        later.push(frame);
         assert_eq!(second.transmit(&arena, &mut later), 0, "the first queue has older ones");
         // Nobody sends: what waits is taken back.
         wait_until("the older ones have left", || {
@@ -379,7 +381,7 @@ fn a_second_queue_of_the_port_does_not_overtake_what_waits_for_pages() {
             let second = &mut lab.c.queues[1];
             let sent = second.transmit(&arena, &mut later);
             second.wake();
-            sent == 1
+            sent > 0 && later.is_empty()
         });
         lab.await_all();
         lab.c.queues[1].complete(&mut lab.pool);

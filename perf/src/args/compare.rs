@@ -15,7 +15,7 @@ use crate::pipeline::routes::{SYNTHETIC_MAX, Source};
 pub(super) const COMPARE_HELP: &str = "\
 Every forwarder in turn stands between the same two cables (veth) in network namespaces of its own, and is taken away \
 again; then the next round begins: A B C A B C. The generator has one core, the forwarder the other: its threads and \
-its soft interrupts are confined to it. The generator is a program in the kernel that makes packets in pages, as a \
+its soft interrupts are confined to it, and kernel threads that may run elsewhere are kept off it meanwhile. The generator is a program in the kernel that makes packets in pages, as a \
 network card's driver hands them up (--generator). The sink counts on the generator's core (--sink). \
 The control has no forwarder, only a cable: what it gives is the most that generator and sink can with pages. A forwarder \
 that sends socket buffers is more work for the sink.

@@ -14,6 +14,7 @@ use ze_pktgen::traffic::{
 };
 
 use super::placement::{Cores, NapiRank, moderate, pin_napi, steer, take_tester_core};
+use super::shield::Shield;
 use super::trial::{Offer, Trial};
 use crate::dut::{Dut, Side, Site};
 use crate::pipeline::routes::Family;
@@ -96,6 +97,8 @@ pub struct Bench {
     to_mac: [u8; 6],
     from: Side,
     run: u16,
+    /// None if placement is left to the kernel.
+    shield: Option<Shield>,
     lab: Lab,
 }
 
@@ -122,6 +125,7 @@ impl Bench {
             to_mac: plugged.to_mac,
             from: plugged.ingress.clone(),
             run: 0,
+            shield: None,
             lab,
         };
         let started = bench.bring_up(&tester, &name, &plugged);
@@ -137,6 +141,7 @@ impl Bench {
         let Cores { tester: tester_core, dut: dut_core } = self.options.cores;
         let confined = self.options.placement == Placement::Confined;
         if confined {
+            self.shield = Some(Shield::raise(dut_core));
             steer(tester, &name.tx, tester_core)?;
             steer(tester, &name.rx, tester_core)?;
             moderate(tester, &name.rx, self.options.moderation)?;

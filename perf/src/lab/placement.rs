@@ -157,7 +157,7 @@ pub(super) fn take_tester_core(core: usize, realtime: bool) -> Result<()> {
     Ok(())
 }
 
-fn processes() -> impl Iterator<Item = i32> {
+pub(super) fn processes() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
