@@ -37,8 +37,11 @@ use ze_redirect::EXCHANGE_SLOTS;
 
 use memory::{IndexMap, Indices, SlotMap};
 
-/// How long a frame waits for a page that carries it.
+/// How long a frame waits when no page comes.
 const PATIENCE: Duration = Duration::from_micros(100);
+/// How long a frame waits although pages come. A busy worker may take longer than [`PATIENCE`] between two turns of the soft interrupt;
+/// if that were too long, it would send by the socket, which takes longer still, and never find back.
+const AGE_MAX: Duration = Duration::from_micros(500);
 /// Frames received at once that switch a queue on.
 const BUSY_FRAMES: usize = 32;
 /// Frames received at once whose pages may be counted upon to be followed by as many.
@@ -198,7 +201,10 @@ pub(crate) struct Exchange {
     stash: Vec<Frame>,
     /// What is in the lane, in order, with its index there.
     waiting: VecDeque<Waiting>,
+    /// When a page last carried something of ours, cycles.
+    moved: u64,
     patience: u64,
+    age_max: u64,
     demand: u64,
     rest: u64,
 }
@@ -231,7 +237,9 @@ impl Exchange {
             burst: 0,
             stash: Vec::with_capacity(RECEIVE_MAX),
             waiting: VecDeque::with_capacity(EXCHANGE_SLOTS as usize),
+            moved: 0,
             patience: cycles(PATIENCE),
+            age_max: cycles(AGE_MAX),
             demand: cycles(DEMAND),
             rest: cycles(REST),
         }
@@ -455,7 +463,10 @@ impl Exchange {
             self.waiting.pop_front().into_iter().for_each(|first| give(first.packet.frame));
             count += 1;
         }
-        self.show_waiting();
+        if count > 0 {
+            self.moved = clock::cycles();
+            self.show_waiting();
+        }
         count
     }
 
@@ -483,8 +494,10 @@ impl Exchange {
 
     /// Has something waited too long?
     pub(crate) fn is_stale(&self) -> bool {
-        let first = self.waiting.front();
-        first.is_some_and(|first| clock::cycles().wrapping_sub(first.since) > self.patience)
+        let Some(first) = self.waiting.front() else { return false };
+        let now = clock::cycles();
+        let age = now.wrapping_sub(first.since);
+        age > self.age_max || age.min(now.wrapping_sub(self.moved)) > self.patience
     }
 
     /// No page came: none is counted upon.
