@@ -26,8 +26,11 @@ pub(super) struct Shield {
 impl Shield {
     /// Best effort: those that will not go stay.
     pub(super) fn raise(core: usize) -> Self {
-        let moved = movable().filter_map(|pid| move_off(pid, core).map(|was| (pid, was))).collect();
-        Self { moved }
+        Self::against(movable(), core)
+    }
+
+    fn against(threads: impl Iterator<Item = Pid>, core: usize) -> Self {
+        Self { moved: threads.filter_map(|pid| move_off(pid, core).map(|was| (pid, was))).collect() }
     }
 }
 
@@ -66,6 +69,8 @@ fn move_off(pid: Pid, core: usize) -> Option<CpuSet> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -75,24 +80,28 @@ mod tests {
     }
 
     #[test]
-    fn kernel_threads_keep_off_the_core_and_are_allowed_back() {
-        let all =
-            || movable().filter_map(|pid| Some((pid, sched_getaffinity(pid).ok()?))).collect::<Vec<_>>();
-        let before = all();
-        let core = 0;
-        let shield = Shield::raise(core);
-        if shield.moved.is_empty() {
-            eprintln!("SKIPPED: no kernel thread can be moved here (root, and two cores, are needed)");
-            return;
-        }
-        for (pid, _) in &shield.moved {
-            let now = sched_getaffinity(*pid);
-            assert!(now.is_err() || !now.unwrap().is_set(core).unwrap(), "{pid} may still run there");
-        }
+    fn kernel_threads_are_meant_and_nobody_else() {
+        let ours = std::process::id().cast_signed();
+        assert!(!is_movable(ours));
+        // Who makes them would make them elsewhere.
+        assert!(movable().all(|pid| pid.as_raw() != KTHREADD && pid.as_raw() != ours));
+    }
+
+    #[test]
+    fn threads_keep_off_the_core_and_are_allowed_back() {
+        // Others that are measured at this moment move the machine's threads; this one is ours.
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let was = sched_getaffinity(pid).unwrap();
+        let core = (0..CpuSet::count()).find(|cpu| was.is_set(*cpu).unwrap()).unwrap();
+        let shield = Shield::against([pid].into_iter(), core);
+        let now = sched_getaffinity(pid).unwrap();
+        // With one core there is nowhere else to go.
+        let is_alone = (0..CpuSet::count()).filter(|cpu| was.is_set(*cpu).unwrap()).count() == 1;
+        assert_eq!(now.is_set(core).unwrap(), is_alone);
         drop(shield);
-        for (pid, was) in before {
-            // Those that have ended meanwhile are nobody's.
-            assert!(sched_getaffinity(pid).is_ok_and(|now| now == was) || !is_movable(pid.as_raw()), "{pid}");
-        }
+        assert_eq!(sched_getaffinity(pid).unwrap(), was);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }
