@@ -171,3 +171,20 @@ fn end_signal() -> Result<impl Future<Output = ()>> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn pages_are_exchanged_unless_it_is_not_wished() {
+        let args = |more: &[&str]| Args::parse_from([&["ze-fastpath", "--cores", "0"], more].concat());
+        assert!(lanes(&args(&["--no-page-exchange"])).is_none());
+        if !nix::unistd::geteuid().is_root() {
+            return eprintln!("SKIPPED: maps of the kernel need root");
+        }
+        assert!(lanes(&args(&[])).is_some());
+    }
+}

@@ -26,7 +26,6 @@ mod memory;
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
@@ -122,7 +121,6 @@ impl fmt::Debug for Lanes {
 pub(crate) struct PortRings {
     indices: IndexMap,
     slots: SlotMap,
-    _maps: [OwnedFd; 2],
 }
 
 impl PortRings {
@@ -130,7 +128,6 @@ impl PortRings {
         Ok(Self {
             indices: IndexMap::map(exchange.indices(), queues as usize)?,
             slots: SlotMap::map(exchange.slots(), queues as usize)?,
-            _maps: [exchange.indices().try_clone_to_owned()?, exchange.slots().try_clone_to_owned()?],
         })
     }
 }

@@ -355,6 +355,37 @@ fn pin_to(cpu: usize) -> bool {
 }
 
 #[test]
+fn what_leaves_by_the_socket_is_gone_before_pages_can_carry_what_is_younger() {
+    in_namespace(|| {
+        let (mut lab, _program) = Lab::with_taker();
+        lab.warm_up();
+        let arena = lab.bench.arena();
+        // A burst that stays here: its pages are counted upon.
+        (0..BURST).for_each(|_| assert!(lab.left.send(&packet(0))));
+        while !receive(lab.a.queues[0].as_mut(), &arena, &mut lab.pool).is_empty() {}
+        // More than there are pages for.
+        let mut queue = vec![];
+        for number in lab.sent..lab.sent + 2 * BURST {
+            let (mut frame, bytes) = (lab.pool.take().unwrap(), packet(number));
+            arena.meta_mut(&mut frame).len = bytes.len() as u16;
+            arena.packet_mut(&mut frame).copy_from_slice(&bytes);
+            queue.push(frame);
+        }
+        lab.sent += queue.len();
+        assert_eq!(lab.c.queues[0].transmit(&arena, &mut queue), 2 * BURST);
+        assert!(lab.c.queues[0].is_waiting(), "some wait for pages");
+        // Pages come before the worker has come to wake the socket.
+        (0..BURST).for_each(|_| assert!(lab.left.send(&packet(0))));
+        let first = lab.right.receive().unwrap();
+        assert!(first == packet(lab.arrived), "a younger one has overtaken it");
+        lab.arrived += 1;
+        while !receive(lab.a.queues[0].as_mut(), &arena, &mut lab.pool).is_empty() {}
+        lab.await_all();
+        lab.close();
+    });
+}
+
+#[test]
 fn a_second_queue_of_the_port_does_not_overtake_what_waits_for_pages() {
     in_namespace(|| {
         let mut lab = Lab::with_queues(2);
