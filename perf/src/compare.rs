@@ -1,5 +1,6 @@
 //! `ze-perf compare`: Ze and others between the same two cables, by turns.
 
+mod distance;
 mod report;
 mod search;
 #[cfg(test)]
@@ -16,11 +17,12 @@ use crate::args::CompareOrder;
 use crate::dut::{Dut, DutKind};
 use crate::history;
 use crate::interrupt::{EXIT_CODE, Interrupt};
-use crate::lab::{Bench, BenchOptions, Offer, sizes};
+use crate::lab::{Bench, BenchOptions, Distance, Offer, sizes};
 use crate::machine::Stopwatch;
 use crate::pipeline::routes::Routes;
 use crate::progress::Progress;
 
+pub use distance::{BeforeAndAfter, Cores, Place, Share};
 pub(crate) use report::KIND;
 pub use report::{Forwarder, Parameters, Report, Round, Shot};
 
@@ -96,9 +98,9 @@ impl<'a> Comparison<'a> {
                 progress.say(&format!("{} is skipped: {why}", forwarder.name));
             }
         }
-        let trials = search::TRIALS_MAX as f64;
+        let trials = search::TRIALS_GUESS as f64;
         progress.say(&format!(
-            "{} routes, {there} forwarders, {} rounds of up to {trials} trials of {} s each: {:.0} s at most, and the \
+            "{} routes, {there} forwarders, {} rounds of about {trials} trials of {} s each: about {:.0} s, and the \
              setting up",
             routes.all.len(),
             order.rounds,
@@ -145,6 +147,7 @@ impl<'a> Comparison<'a> {
 
     fn one_round(&self, kind: DutKind, round: usize) -> Result<(Round, Vec<String>)> {
         let dut = kind.make(ZE_IDLE, self.order.rules, self.order.vpp.as_deref());
+        let before = Distance::measure(self.order.cores)?;
         let mut bench = Bench::start(dut, self.options.clone(), &self.interrupt.for_lab())?;
         let family = self.order.family.family();
         let offer = Offer {
@@ -161,7 +164,9 @@ impl<'a> Comparison<'a> {
         let shots = search::search(self.order.loss, &mut trial)?;
         let notes = bench.dut().notes();
         bench.stop()?;
-        Ok((Round::of(round, shots, self.order.loss), notes))
+        let after = Distance::measure(self.order.cores)?;
+        let cores = before.zip(after).map(|(before, after)| BeforeAndAfter::new(before, after));
+        Ok((Round { cores, ..Round::of(round, shots, self.order.loss) }, notes))
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod bench;
 mod burst;
+mod distance;
 mod placement;
 mod report;
 mod run;
@@ -15,6 +16,7 @@ mod shield;
 mod trial;
 
 pub use bench::{Bench, BenchOptions, GeneratorKind, Placement, SinkKind, sizes};
+pub use distance::Distance;
 pub use placement::{Cores, prioritize};
 pub use report::{BackToBack, CaseResult, LatencyAt, Parameters, Report, Throughput};
 pub use run::{LabOptions, run};

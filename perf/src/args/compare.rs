@@ -21,15 +21,23 @@ The control has no forwarder, only a cable: what it gives is the most that gener
 that sends socket buffers is more work for the sink.
 
 In each round a forwarder is first offered a trickle, which must arrive; then as much as the generator can (overload); \
-then a search halves the interval in which its throughput lies: the highest rate offered of which no more than --loss \
-gets lost. A trial of which up to 2 % get lost is repeated once: something else may have had the core for a moment. What a forwarder needs and the machine lacks is told, and the forwarder skipped. Where it runs is up to the \
+then its throughput is searched for, after MLRsearch (RFC 9971), to 2 %: the highest load at which, in one of five \
+trials at least, all of it is offered and no more than --loss gets lost. What a machine does besides only adds loss, and the host of a virtual \
+machine that takes its cores away for milliseconds adds more than --loss to most trials of any load. A forwarder's own \
+stalls are seen if they come in each trial; `ze-perf lab` searches with other goals. \
+What a forwarder needs and the machine lacks is told, and the forwarder skipped. Where it runs is up to the \
 machine: nothing of it is left when ze-perf has ended, also after Ctrl-C.
 
 Fields of --json:
   scenario, parameters   \"compare\"; what was measured
   forwarders             name, mpps and overload_mpps (min, median, max of the rounds), of_kernel (throughput as a share
                          of the kernel's in the same run), noise, notes (how it ran), skipped or failed (why), and
-                         rounds: mpps, overload_mpps, and trials: asked_pps, offered_pps, received_pps, loss_ratio
+                         rounds: mpps, overload_mpps, cores (before and after: round_trip_ns, how long a line of cache takes
+                         from one to the other and back; speed_beside, how fast one computes while the other does,
+                         as a share of its speed alone), and trials: asked_pps, offered_pps, received_pps, loss_ratio
+  places                 rounds by where the cores were: cores (near, far: a line takes more than twice as long as in the
+                         nearest round; siblings: threads of one core; moved during the round), round_trip_ns, and
+                         forwarders: name, rounds, mpps, overload_mpps (medians), of_kernel
   warnings               what makes a figure doubtful: above all, where the tester was the limit
   machine, interrupted, kind, taken_at   as of `ze-perf pipeline`";
 
@@ -58,7 +66,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "PERCENT", default_value = "0.5", value_parser = within(0.0, 50.0))]
     loss: f64,
     /// How long each trial lasts
-    #[arg(long, value_name = "S", default_value = "0.5", value_parser = within(0.05, 60.0))]
+    #[arg(long, value_name = "S", default_value = "0.25", value_parser = within(0.05, 60.0))]
     seconds: f64,
     /// Rounds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]

@@ -4,19 +4,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::distance::{BeforeAndAfter, Place};
+use super::search::throughput;
 use crate::args::{CompareOrder, IpVersion};
 use crate::history;
 use crate::lab::{GeneratorKind, Trial};
 use crate::machine::{Machine, Stopwatch};
 use crate::pipeline::routes::Source;
 use crate::results::Figure;
-use crate::stats::{Summary, deviation, rounded};
+use crate::stats::{Summary, deviation, median, rounded};
 
 /// What marks a result of this kind.
 pub(crate) const KIND: &str = "compare";
 /// The control, and what others are set in relation to.
-const CONTROL: &str = "none";
-const REFERENCE: &str = "kernel";
+pub(super) const CONTROL: &str = "none";
+pub(super) const REFERENCE: &str = "kernel";
 /// A forwarder that gives more than this share of the control may have been held up by the tester.
 const CONTROL_SHARE: f64 = 0.9;
 /// A generator that offers less than this share of what it is asked for is the limit.
@@ -29,6 +31,8 @@ pub struct Report {
     pub scenario: String,
     pub parameters: Parameters,
     pub forwarders: Vec<Forwarder>,
+    #[serde(default)]
+    pub places: Vec<Place>,
     pub warnings: Vec<String>,
     pub machine: Machine,
     pub interrupted: bool,
@@ -85,6 +89,9 @@ pub struct Round {
     pub mpps: f64,
     /// What arrived when as much was offered as there can be.
     pub overload_mpps: f64,
+    /// Where the two cores were, seen from each other.
+    #[serde(default)]
+    pub cores: Option<BeforeAndAfter>,
     /// In their order, the overload first.
     pub trials: Vec<Shot>,
 }
@@ -111,12 +118,17 @@ impl Shot {
 }
 
 impl Round {
-    /// The throughput is the most that arrived in a trial that lost no more than is allowed.
+    /// Was there nothing to search for?
+    fn is_overload_taken(&self) -> bool {
+        self.trials.iter().all(|shot| shot.asked_pps.is_none())
+    }
+
+    /// What trials tell.
     pub(super) fn of(round: usize, trials: Vec<Shot>, loss: f64) -> Self {
-        let good = trials.iter().filter(|shot| shot.loss_ratio <= loss).map(|shot| shot.received_pps);
-        let mpps = good.fold(0.0, f64::max) / 1e6;
-        let overload_mpps = trials.first().map_or(0.0, |shot| shot.received_pps / 1e6);
-        Self { round, mpps: rounded(mpps), overload_mpps: rounded(overload_mpps), trials }
+        let mpps = throughput(&trials, loss).unwrap_or_default() / 1e6;
+        let overload = trials.iter().filter(|shot| shot.asked_pps.is_none()).map(|shot| shot.received_pps);
+        let overload_mpps = median(overload.collect()).unwrap_or_default() / 1e6;
+        Self { round, mpps: rounded(mpps), overload_mpps: rounded(overload_mpps), cores: None, trials }
     }
 }
 
@@ -179,6 +191,7 @@ impl Report {
             scenario: KIND.to_owned(),
             parameters: Parameters::of(order, routes),
             warnings: warnings(&forwarders, order.generator),
+            places: Place::of(&forwarders),
             forwarders,
             machine: Machine::describe(order.cores.dut, watch.hertz(), ze_graph::Pages::Plain),
             interrupted,
@@ -283,7 +296,7 @@ fn warnings(forwarders: &[Forwarder], generator: GeneratorKind) -> Vec<String> {
                 one.name
             ));
         }
-        let takes_all = one.rounds.iter().any(|round| round.trials.len() == 1);
+        let takes_all = one.rounds.iter().any(Round::is_overload_taken);
         if takes_all {
             let why = match generator {
                 GeneratorKind::AfXdp => {
@@ -309,6 +322,11 @@ fn warnings(forwarders: &[Forwarder], generator: GeneratorKind) -> Vec<String> {
 }
 
 impl Shot {
+    /// Was no more lost than is allowed, of all that was asked for?
+    pub(super) fn is_good(&self, loss: f64) -> bool {
+        self.loss_ratio <= loss && !self.is_short()
+    }
+
     fn is_short(&self) -> bool {
         self.asked_pps.is_some_and(|asked| self.offered_pps < asked * OFFERED_SHARE)
     }
@@ -324,6 +342,9 @@ impl fmt::Display for Report {
         )?;
         for one in &self.forwarders {
             one.line(out)?;
+        }
+        for place in &self.places {
+            write!(out, "\n{place}")?;
         }
         let noted = self.forwarders.iter().filter(|one| !one.notes.is_empty());
         for (at, one) in noted.enumerate() {

@@ -145,12 +145,20 @@ fn name_of(directory: &str) -> String {
     fs::read_to_string(format!("{directory}/comm")).unwrap_or_default().trim().to_owned()
 }
 
+/// Takes the calling thread to a core.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn pin_this_thread(core: usize) -> Result<()> {
+    pin(gettid(), core).with_context(|| format!("pin a thread to core {core}"))
+}
+
 /// Takes the calling thread to the tester's core.
 ///
 /// # Errors
 /// When the kernel refuses.
 pub(super) fn take_tester_core(core: usize, realtime: bool) -> Result<()> {
-    pin(gettid(), core).with_context(|| format!("pin the tester to core {core}"))?;
+    pin_this_thread(core)?;
     if realtime {
         fifo(gettid().as_raw(), TESTER_PRIORITY)?;
     }

@@ -4,20 +4,24 @@ use super::html::{details, escape, figure, paragraph, table, warning};
 use super::svg::{self, Point, Row, Series};
 use crate::compare::{Forwarder, Report};
 
-const METHOD: [&str; 5] = [
+const METHOD: [&str; 6] = [
     "Every forwarder in turn stands between the same two cables (veth) in a network namespace of its own, and is taken \
      away again; then the next round begins: A B C A B C. What changes with time changes all of them.",
     "The generator has one core. The forwarder has the other: its threads, and the soft interrupts that receive what comes \
      by its devices. Generator live-frames is a program in the kernel that makes each packet in a page, as a card's driver \
      hands it up; af-xdp sends by a socket, where the generator's core makes a socket buffer of each. Sink count is an XDP \
      program that counts, on the generator's core; drop is one in traffic control.",
-    "Throughput is the highest rate of which no more than the allowed share gets lost, found by halving an interval; \
-     overload is what arrives when as much is offered as the generator can. Before that a trickle must arrive whole, so \
+    "Throughput is the highest load at which, in one of five trials at least, no more than the allowed share gets lost \
+     (RFC 9971: goal exceed ratio 0.8): what a machine does besides only adds loss. Overload is what arrives when as much is offered as the generator can, the middle \
+     of three trials. Before that a trickle must arrive whole, so \
      that nothing broken is measured.",
     "The control has no forwarder, only a cable: what it gives is the most that generator and sink can. A forwarder \
      close to it may have been held up by them. With live-frames the control's are pages all the way; a forwarder that \
      sends socket buffers is more work for the sink, which may hold it up earlier: then the generator, on the same core, \
      offers less than it is asked for, which is told.",
+    "Every packet goes from one core's cache to the other's. Before each round and after it, it is measured how long a line \
+     takes there and back, and whether one core slows the other down: a virtual machine's host may move its cores apart, \
+     or make them two threads of one, and the same forwarder does less. Rounds are summed up by where the cores were.",
     "What this does not show: a NIC. Copying into and out of AF_XDP sockets, which a NIC's zero copy spares, is most of \
      the cost on veth. The forwarders do not do the same: testpmd looks nothing up, l3fwd and the XDP program check no \
      checksum; the kernel and Ze are routers.",
@@ -42,6 +46,10 @@ pub(super) fn section(report: &Report) -> String {
         ));
     }
     out.push_str(&table(&FIGURES, &report.forwarders.iter().map(figures).collect::<Vec<_>>()));
+    if !report.places.is_empty() {
+        out.push_str("<h3>By where the cores were</h3>\n");
+        out.push_str(&table(&PLACES, &places(report)));
+    }
     let notes: Vec<_> = report
         .forwarders
         .iter()
@@ -110,6 +118,27 @@ pub(super) fn figures(one: &Forwarder) -> Vec<String> {
         format!("{:.3}", overload.median),
         format!("{:.1} %", one.noise * 100.0),
     ]
+}
+
+pub(super) const PLACES: [&str; 6] =
+    ["cores, forwarder", "round trip of a line, ns", "rounds", "Mpps, median", "× kernel", "overload"];
+
+/// The figures of forwarders by where the cores were.
+pub(super) fn places(report: &Report) -> Vec<Vec<String>> {
+    let rows = report.places.iter().flat_map(|place| {
+        let trip = place.round_trip_ns;
+        place.forwarders.iter().map(move |one| {
+            vec![
+                format!("{}, {}", place.cores, one.name),
+                format!("{:.0} to {:.0}", trip.min, trip.max),
+                one.rounds.to_string(),
+                format!("{:.3}", one.mpps),
+                one.of_kernel.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}")),
+                format!("{:.3}", one.overload_mpps),
+            ]
+        })
+    });
+    rows.collect()
 }
 
 fn trials(measured: &[&Forwarder]) -> String {

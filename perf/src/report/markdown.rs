@@ -19,6 +19,9 @@ pub(super) fn render(entries: &[Entry]) -> String {
     for report in entries.iter().filter_map(|entry| entry.outcome.compare()) {
         let rows: Vec<_> = report.forwarders.iter().map(compare::figures).collect();
         let _ = write!(out, "Mpps, {}:\n\n{}", report.title(), table(&compare::FIGURES, &rows));
+        if !report.places.is_empty() {
+            out.push_str(&table(&compare::PLACES, &compare::places(report)));
+        }
     }
     for result in entries.iter().filter_map(|entry| entry.outcome.lab()) {
         let _ = write!(out, "{}:\n\n{}", result.title(), table(&lab::FIGURES, &lab::figures(result)));

@@ -118,18 +118,26 @@ fn results_of_the_lab_and_of_a_comparison_have_their_plots_and_rows() {
         "parameters": { "family": "ip4", "routes": 1, "table": null, "flows": 64, "size": "64", "loss": 0.005, "seconds": 0.5,
             "rounds": 1, "rules": 100, "tester_core": 0, "dut_core": 1, "placement": "confined", "realtime": true },
         "forwarders": [forwarder("ze", 1.5), forwarder("kernel", 1.0), skipped], "warnings": ["doubtful"],
+        "places": [{ "cores": "far", "round_trip_ns": summary,
+            "forwarders": [{ "name": "ze", "rounds": 3, "mpps": 1.125, "overload_mpps": 2.0, "of_kernel": 2.25 }] }],
         "machine": machine, "interrupted": false });
     let all = [entry(lab), entry(comparison)];
     let page = page::render("Ze", &all, &all);
     assert_eq!(page.matches("<svg ").count(), 4, "two plots of each");
-    for part in
-        ["No pdr of ip4, 64 bytes: the tester", "1.50 × kernel", "vpp (skipped: none is named)", "doubtful"]
-    {
+    for part in [
+        "No pdr of ip4, 64 bytes: the tester",
+        "1.50 × kernel",
+        "vpp (skipped: none is named)",
+        "doubtful",
+        "far from each other, ze",
+    ] {
         assert!(page.contains(part), "{part} is missing");
     }
     let text = markdown::render(&all);
     assert!(
-        text.contains("| ze, ip4, 64 B | 1.100 | 0.500 | - |") && text.contains("| kernel | 1.000 |"),
+        text.contains("| ze, ip4, 64 B | 1.100 | 0.500 | - |")
+            && text.contains("| kernel | 1.000 |")
+            && text.contains("| far from each other, ze | 1 to 2 | 3 | 1.125 | 2.25 | 2.000 |"),
         "{text}"
     );
     let cases: Vec<_> =

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,6 +11,9 @@ use crate::lab::Interrupt;
 
 /// The exit code of a program that SIGINT ended, as shells give it.
 const EXIT_INTERRUPTED: i32 = 130;
+
+/// Signals so close to each other are one wish: `timeout` sends its signal to the program, and then to all of its group.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Starts to listen; the request to stop is set when the first signal comes.
 pub(crate) fn watch() -> io::Result<Interrupt> {
@@ -23,13 +27,16 @@ pub(crate) fn watch() -> io::Result<Interrupt> {
     let request = interrupt.clone();
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
+            let mut first = None;
             loop {
                 tokio::select! {
                     _ = interrupted.recv() => {}
                     _ = terminated.recv() => {}
                 }
-                if request.is_set() {
-                    std::process::exit(EXIT_INTERRUPTED);
+                match first {
+                    None => first = Some(Instant::now()),
+                    Some(then) if then.elapsed() < AT_ONCE => {}
+                    Some(_) => std::process::exit(EXIT_INTERRUPTED),
                 }
                 request.set();
             }
