@@ -35,7 +35,7 @@ Fields of --json:
                          rounds: mpps, overload_mpps, cores (before and after: round_trip_ns, how long a line of cache takes
                          from one to the other and back; speed_beside, how fast one computes while the other does,
                          as a share of its speed alone), and trials: asked_pps, offered_pps, received_pps, loss_ratio
-  places                 rounds by where the cores were: cores (near, far: a line takes more than twice as long as in the
+  places                 rounds by where the cores were: cores (near, far: a line takes over three times as long as in the
                          nearest round; siblings: threads of one core; moved during the round), round_trip_ns, and
                          forwarders: name, rounds, mpps, overload_mpps (medians), of_kernel
   warnings               what makes a figure doubtful: above all, where the tester was the limit

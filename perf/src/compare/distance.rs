@@ -14,8 +14,8 @@ use crate::stats::{Summary, median, rounded};
 /// Threads of one core compute at less than this share of their speed while both do.
 const SIBLING_SPEED: f64 = 0.8;
 /// Cores are far from each other if a line takes this many times as long between them as it did in another round. Pairs
-/// that share a last-level cache differ by less, others by more.
-const FAR: f64 = 2.0;
+/// that share a last-level cache were seen to differ by a factor of two, others by four and more.
+const FAR: f64 = 3.0;
 
 /// Where the cores were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +109,9 @@ impl Place {
         let round_trip_ns = Summary::of(seen.flat_map(|seen| seen.round_trip_ns).collect())?;
         let routers = forwarders.iter().filter(|one| one.name != CONTROL);
         let mut shares: Vec<_> = routers.filter_map(|one| Share::of(&one.name, &here(one))).collect();
+        if shares.is_empty() {
+            return None;
+        }
         let kernel = shares.iter().find(|one| one.name == REFERENCE).map(|one| one.mpps);
         for share in &mut shares {
             share.of_kernel = kernel.filter(|mpps| *mpps > 0.0).map(|kernel| rounded(share.mpps / kernel));
@@ -184,18 +187,15 @@ mod tests {
 
     #[test]
     fn rounds_are_compared_with_those_of_the_same_place() {
-        let ze = forwarder("ze", &[(2.0, NEAR), (1.0, FAR), (2.2, NEAR), (0.8, SIBLINGS), (1.5, MOVED)]);
+        let ze = forwarder("ze", &[(2.0, NEAR), (1.0, FAR), (2.2, NEAR), (0.8, SIBLINGS), (0.9, SIBLINGS)]);
         let kernel = forwarder("kernel", &[(0.5, NEAR), (0.4, FAR), (0.5, NEAR)]);
-        let all = Place::of(&[forwarder(CONTROL, &[(5.0, NEAR)]), ze, kernel]);
+        // Where only the control was, there is nothing to compare.
+        let control = forwarder(CONTROL, &[(5.0, NEAR), (5.0, MOVED)]);
+        let all = Place::of(&[control, ze, kernel]);
         let first = |place: &Place| (place.cores, place.forwarders[0].mpps, place.forwarders[0].of_kernel);
         assert_eq!(
             all.iter().map(first).collect::<Vec<_>>(),
-            [
-                (Cores::Near, 2.1, Some(4.2)),
-                (Cores::Far, 1.0, Some(2.5)),
-                (Cores::Siblings, 0.8, None),
-                (Cores::Moved, 1.5, None)
-            ]
+            [(Cores::Near, 2.1, Some(4.2)), (Cores::Far, 1.0, Some(2.5)), (Cores::Siblings, 0.85, None)]
         );
         let near = &all[0];
         assert_eq!((near.forwarders.len(), near.forwarders[0].rounds), (2, 2));
@@ -205,6 +205,16 @@ mod tests {
         );
         let text = near.to_string();
         assert!(text.contains("near each other, 80 to 95 ns") && text.contains("4.20 × kernel"), "{text}");
+    }
+
+    #[test]
+    fn a_round_with_the_cores_at_two_places_is_at_neither() {
+        let all = Place::of(&[forwarder(
+            "ze",
+            &[(2.0, NEAR), (1.5, MOVED), (1.6, BeforeAndAfter { round_trip_ns: [90.0, 400.0], ..NEAR })],
+        )]);
+        let found: Vec<_> = all.iter().map(|place| (place.cores, place.forwarders[0].rounds)).collect();
+        assert_eq!(found, [(Cores::Near, 1), (Cores::Moved, 2)]);
     }
 
     #[test]
