@@ -122,7 +122,7 @@ impl Place {
 
 impl Share {
     fn of(name: &str, rounds: &[Round]) -> Option<Self> {
-        let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+        let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect()).map(rounded);
         Some(Self {
             name: name.to_owned(),
             rounds: rounds.len(),
