@@ -14,6 +14,8 @@ use crate::traffic::signature::Signature;
 /// Bytes of a frame that the program writes: `HEAD_BYTES` of `src/bpf/live.bpf.c`. All that differs between flows lies
 /// in them.
 pub(super) const HEAD_BYTES_MAX: usize = 80;
+/// Bytes before a packet that the program cuts off: `LEAD_BYTES` of `src/bpf/live.bpf.c`.
+const LEAD_BYTES: usize = 16;
 /// Its name in the object file.
 const PROGRAM: &str = "ze_live";
 /// Flows written at once.
@@ -26,7 +28,7 @@ static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR")
 pub(super) struct Program {
     program: OwnedFd,
     schedule: MapHandle,
-    /// The first packet whole: the rest of a frame is the same in all.
+    /// What is cut off, and the first packet whole: the rest of a frame is the same in all.
     template: Vec<u8>,
 }
 
@@ -46,7 +48,7 @@ impl Program {
         Ok(Self {
             program: program.as_fd().try_clone_to_owned()?,
             schedule: map(&object, "schedule")?,
-            template: packet(packets, 0, len_bytes),
+            template: [vec![0; LEAD_BYTES], packet(packets, 0, len_bytes)].concat(),
         })
     }
 
