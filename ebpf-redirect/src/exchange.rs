@@ -9,10 +9,16 @@ use crate::{Error, Result};
 
 /// Slots of each ring: `SLOTS` of the program.
 pub const EXCHANGE_SLOTS: u32 = 1024;
-/// The longest frame that a slot holds, bytes.
-pub const EXCHANGE_FRAME_BYTES_MAX: usize = 2040;
-/// Bytes of a slot: its length, its device, its frame.
-pub const EXCHANGE_SLOT_BYTES: usize = 2048;
+/// Bytes of a frame that lie at the beginning of its slot; a word about it follows, then the rest.
+pub const EXCHANGE_HEAD_BYTES: usize = 60;
+/// Bytes of that rest at most.
+pub const EXCHANGE_REST_BYTES: usize = 1792;
+/// Bytes of a slot: an odd number of lines of a cache.
+pub const EXCHANGE_SLOT_BYTES: usize = EXCHANGE_HEAD_BYTES + 4 + EXCHANGE_REST_BYTES;
+/// Lower bits of the word, which say how long the frame is. Above are those of the device that it leaves by.
+pub const EXCHANGE_LEN_BITS: u32 = 11;
+/// The highest ifindex that has room there.
+pub const EXCHANGE_IFINDEX_MAX: u32 = u32::MAX >> EXCHANGE_LEN_BITS;
 /// Bytes of a queue's and of a lane's indices: three lines of a cache.
 pub const EXCHANGE_INDEX_BYTES: usize = 3 * 64;
 

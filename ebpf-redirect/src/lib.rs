@@ -19,7 +19,8 @@ mod sys;
 pub use attached::{AttachedProgram, attached, remove_stale};
 pub use error::{Error, Result};
 pub use exchange::{
-    EXCHANGE_FRAME_BYTES_MAX, EXCHANGE_INDEX_BYTES, EXCHANGE_SLOT_BYTES, EXCHANGE_SLOTS, Exchange, Lanes,
+    EXCHANGE_HEAD_BYTES, EXCHANGE_IFINDEX_MAX, EXCHANGE_INDEX_BYTES, EXCHANGE_LEN_BITS, EXCHANGE_REST_BYTES,
+    EXCHANGE_SLOT_BYTES, EXCHANGE_SLOTS, Exchange, Lanes,
 };
 pub use link::{Attached, Link, Mode, attach, attach_best};
 pub use maps::{Counters, MACS_MAX, NoSocket};

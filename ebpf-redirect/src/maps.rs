@@ -20,8 +20,11 @@ pub enum NoSocket {
     Pass,
 }
 
+/// Bytes of the program's settings.
+const SETTINGS_BYTES: usize = 16;
+
 impl NoSocket {
-    /// The program's settings entry: `promiscuous`, then an `xdp_action`.
+    /// The first half of the program's settings: `promiscuous`, then an `xdp_action`.
     fn settings(self, promiscuous: bool) -> [u8; 8] {
         let action = match self {
             Self::Drop => libbpf_sys::XDP_DROP,
@@ -72,7 +75,17 @@ impl Maps {
     }
 
     pub(crate) fn configure(&self, promiscuous: bool, no_socket: NoSocket) -> Result<()> {
-        let done = self.settings.update(&0u32.to_ne_bytes(), &no_socket.settings(promiscuous), MapFlags::ANY);
+        self.change_settings(|settings| settings[..8].copy_from_slice(&no_socket.settings(promiscuous)))
+    }
+
+    fn change_settings(&self, change: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        let first = 0u32.to_ne_bytes();
+        let present = self.settings.lookup(&first, MapFlags::ANY);
+        let done = present.and_then(|present| {
+            let mut settings = present.unwrap_or_else(|| vec![0; SETTINGS_BYTES]);
+            change(&mut settings);
+            self.settings.update(&first, &settings, MapFlags::ANY)
+        });
         done.map_err(|source| Error::Map { map: "settings", step: "write them", source })
     }
 
@@ -110,6 +123,7 @@ impl Maps {
             let done = self.macs.update(key, &[1], MapFlags::ANY);
             done.map_err(|source| Error::Map { map: "macs", step: "enter an address", source })?;
         }
+        self.change_settings(|settings| settings[8..].copy_from_slice(&first_mac(macs)))?;
         if crowded { Ok(()) } else { self.forget_macs(&present, &wanted) }
     }
 
@@ -162,6 +176,13 @@ fn handle(object: &Object, name: &'static str) -> Result<MapHandle> {
     let map = object.maps().find(|map| map.name() == name);
     let opened = map.ok_or_else(missing).and_then(|map| MapHandle::try_from(&map));
     opened.map_err(|source| Error::Map { map: name, step: "open it", source })
+}
+
+/// The second half of the program's settings: the first address, and whether there is one.
+fn first_mac(macs: &[Mac]) -> [u8; 8] {
+    let mut half = macs.first().copied().map(mac_key).unwrap_or_default();
+    half[6..].copy_from_slice(&u16::from(!macs.is_empty()).to_ne_bytes());
+    half
 }
 
 /// The key of the hash map: the address, padded to eight octets.

@@ -33,6 +33,9 @@ enum reason {
 struct settings {
 	__u32 promiscuous;
 	__u32 no_socket; // enum xdp_action
+	// The first of `macs`, if it has any: nearly all frames are for it, and a look into a table costs more than the rest.
+	__u8 mac[ETH_ALEN];
+	__u16 has_mac;
 };
 
 struct mac_key {
@@ -79,10 +82,13 @@ static __always_inline int count(__u32 reason, int action)
 	return action;
 }
 
-static __always_inline int is_ours(const struct ethhdr *eth)
+static __always_inline int is_ours(const struct ethhdr *eth, const struct settings *chosen)
 {
 	struct mac_key key = {};
 
+	if (chosen->has_mac && *(const __u32 *)eth->h_dest == *(const __u32 *)chosen->mac &&
+	    *(const __u16 *)(eth->h_dest + 4) == *(const __u16 *)(chosen->mac + 4))
+		return 1;
 	__builtin_memcpy(key.mac, eth->h_dest, ETH_ALEN);
 	return bpf_map_lookup_elem(&macs, &key) != 0;
 }
@@ -100,7 +106,7 @@ static __always_inline int is_wanted(const struct xdp_md *ctx, const struct sett
 		return 0;
 	}
 	// IEEE 802-2014 §8.2: the group bit is the lowest of the first octet.
-	if (!(eth->h_dest[0] & 1) && !(*chosen)->promiscuous && !is_ours(eth)) {
+	if (!(eth->h_dest[0] & 1) && !(*chosen)->promiscuous && !is_ours(eth, *chosen)) {
 		*action = count(OTHER_MAC, XDP_DROP);
 		return 0;
 	}
@@ -142,7 +148,11 @@ int ze_redirect(struct xdp_md *ctx)
 
 // Kept in step with exchange.rs, as are the structures.
 #define SLOTS 1024 // of each ring; a power of two
-#define SLOT_BYTES 2040
+// The shortest frame and what is said of it fill one line of a cache.
+#define HEAD_BYTES 60
+#define REST_BYTES 1792
+#define LEN_BITS 11
+#define LEN_MASK ((1 << LEN_BITS) - 1)
 #define FRAME_BYTES_MIN 14
 #define FRAME_BYTES_MAX 1792 // what a frame of user space holds; longer ones are for the socket to refuse
 // Slots that one page looks at: those that were taken back are in the way.
@@ -155,9 +165,11 @@ enum state {
 };
 
 struct slot {
-	__u32 len;
-	__u32 ifindex; // of `sending`: where it is to leave; 0 when it is nobody's: who sets it to 0 has it
-	__u8 bytes[SLOT_BYTES];
+	__u8 head[HEAD_BYTES];
+	// Bytes of the frame in the lower LEN_BITS. Above, of `sending`, the ifindex by which it is to leave; all 0 when it is
+	// nobody's: who sets it to 0 has it.
+	__u32 what;
+	__u8 rest[REST_BYTES]; // with it, an odd number of lines: slots must not all fall into the same sets of a cache
 };
 
 // An index that one side writes, on a line of its own, and what it says besides.
@@ -229,6 +241,44 @@ static __always_inline void advance(struct lane *lane, __u32 from, __u32 to)
 		__sync_val_compare_and_swap(&lane->head.value, from, to);
 }
 
+// Copies HEAD_BYTES in the simplest way there is: a copy of unknown length costs as much as all else here.
+static __always_inline void copy_head(void *to, const void *from)
+{
+	for (int at = 0; at < HEAD_BYTES / 8; at++)
+		((__u64 *)to)[at] = ((const __u64 *)from)[at];
+	*(__u32 *)(to + HEAD_BYTES - 4) = *(const __u32 *)(from + HEAD_BYTES - 4);
+}
+
+// Copies the page's `len` bytes into a slot. Returns 0, or what was wrong.
+static __always_inline int read_page(struct xdp_md *ctx, struct slot *slot, __u32 len)
+{
+	const void *data = (const void *)(long)ctx->data;
+
+	if (data + HEAD_BYTES > (const void *)(long)ctx->data_end)
+		return len > HEAD_BYTES ? -1 : bpf_xdp_load_bytes(ctx, 0, slot->head, len);
+	copy_head(slot->head, data);
+	if (len <= HEAD_BYTES)
+		return 0;
+	return bpf_xdp_load_bytes(ctx, HEAD_BYTES, slot->rest, len - HEAD_BYTES);
+}
+
+// Makes the page one of `len` bytes, those of a slot. Returns 0, or what was wrong.
+static __always_inline int write_page(struct xdp_md *ctx, struct slot *slot, __u32 len)
+{
+	int grow = (int)len - (int)(ctx->data_end - ctx->data);
+	void *data;
+
+	if (grow && bpf_xdp_adjust_tail(ctx, grow))
+		return -1;
+	data = (void *)(long)ctx->data;
+	if (data + HEAD_BYTES > (void *)(long)ctx->data_end)
+		return len > HEAD_BYTES ? -1 : bpf_xdp_store_bytes(ctx, 0, slot->head, len);
+	copy_head(data, slot->head);
+	if (len <= HEAD_BYTES)
+		return 0;
+	return bpf_xdp_store_bytes(ctx, HEAD_BYTES, slot->rest, len - HEAD_BYTES);
+}
+
 // Puts something into this page that waits to be sent. Returns whether it leaves by that, or the page is given back.
 static __always_inline int carry(struct xdp_md *ctx, struct queue *queue)
 {
@@ -241,8 +291,7 @@ static __always_inline int carry(struct xdp_md *ctx, struct queue *queue)
 	for (int look = 0; look < LOOKS; look++) {
 		__u32 at = queue->lane * SLOTS + (head & (SLOTS - 1));
 		struct slot *slot;
-		__u32 len, ifindex;
-		int grow;
+		__u32 what, len;
 
 		if (head == LOOK(lane->tail.value)) {
 			queue->tail.more++;
@@ -251,17 +300,16 @@ static __always_inline int carry(struct xdp_md *ctx, struct queue *queue)
 		slot = bpf_map_lookup_elem(&sending, &at);
 		if (!slot)
 			break;
-		ifindex = LOOK(slot->ifindex);
-		len = LOOK(slot->len);
-		if (ifindex && len >= FRAME_BYTES_MIN && len <= SLOT_BYTES) {
-			grow = (int)len - (int)(ctx->data_end - ctx->data);
+		what = LOOK(slot->what);
+		len = what & LEN_MASK;
+		if (what && len >= FRAME_BYTES_MIN && len <= FRAME_BYTES_MAX) {
 			// A page that is too small leaves it to the next one, or to the worker, which does not wait for ever.
-			if ((grow && bpf_xdp_adjust_tail(ctx, grow)) || bpf_xdp_store_bytes(ctx, 0, slot->bytes, len))
+			if (write_page(ctx, slot, len))
 				break;
-			if (__sync_val_compare_and_swap(&slot->ifindex, ifindex, 0) == ifindex) {
+			if (__sync_val_compare_and_swap(&slot->what, what, 0) == what) {
 				advance(lane, began, head + 1);
 				queue->tail.more++;
-				return bpf_redirect(ifindex, 0);
+				return bpf_redirect(what >> LEN_BITS, 0);
 			}
 		}
 		head++;
@@ -299,10 +347,10 @@ static __always_inline int exchange(struct xdp_md *ctx, struct queue *queue, __u
 	__u32 at = ctx->rx_queue_index * SLOTS + (tail & (SLOTS - 1));
 	struct slot *slot = bpf_map_lookup_elem(&received, &at);
 
-	if (!slot || tail - LOOK(queue->head.value) >= SLOTS || bpf_xdp_load_bytes(ctx, 0, slot->bytes, len)) {
+	if (!slot || tail - LOOK(queue->head.value) >= SLOTS || read_page(ctx, slot, len)) {
 		count(EXCHANGE_FULL, XDP_DROP);
 	} else {
-		slot->len = len;
+		slot->what = len;
 		// Nobody else writes it. The frame is seen before the index, and the index before we look who sleeps.
 		__sync_val_compare_and_swap(&queue->tail.value, tail, tail + 1);
 		count(EXCHANGED, XDP_DROP);

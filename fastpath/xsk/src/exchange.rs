@@ -30,9 +30,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
-use ze_graph::{Arena, Batch, FRAME_BYTES_MAX, Frame, FramePool, HEADROOM_BYTES, RECEIVE_MAX, clock};
+use ze_graph::{Arena, Batch, Frame, FramePool, HEADROOM_BYTES, RECEIVE_MAX, clock};
 use ze_packet::{PortId, WorkerId};
-use ze_redirect::EXCHANGE_SLOTS;
+use ze_redirect::{EXCHANGE_IFINDEX_MAX, EXCHANGE_SLOTS};
 
 use memory::{IndexMap, Indices, SlotMap};
 
@@ -153,7 +153,8 @@ impl Takes {
     }
 
     pub(crate) fn tell(&self, targets: &HashSet<u32>) {
-        self.now.store(targets.contains(&self.ifindex), Ordering::Relaxed);
+        let is_small = self.ifindex <= EXCHANGE_IFINDEX_MAX;
+        self.now.store(is_small && targets.contains(&self.ifindex), Ordering::Relaxed);
     }
 
     fn now(&self) -> bool {
@@ -279,10 +280,8 @@ impl Exchange {
         let (mut count, mut len_bytes) = (0, 0);
         while count < wanted {
             let Some(mut frame) = self.stash.pop() else { break };
-            // Longer frames do not come by sockets either; none is in the ring as long as the MTU is right.
-            let len = self.rings.slots.len(self.queue, self.next).min(FRAME_BYTES_MAX);
             let (meta, chunk) = arena.parts_mut(&mut frame);
-            self.rings.slots.read(self.queue, self.next, &mut chunk[HEADROOM_BYTES..HEADROOM_BYTES + len]);
+            let len = self.rings.slots.read(self.queue, self.next, &mut chunk[HEADROOM_BYTES..]);
             meta.received(id, HEADROOM_BYTES as u16, len as u16);
             self.next = self.next.wrapping_add(1);
             count += 1;
@@ -511,7 +510,7 @@ impl Exchange {
         let is_ours = self.lane().is_some_and(|(lane, _, indices)| {
             // Acquire: a slot that has been passed may be another frame's already.
             let head = indices.head.value.load(Ordering::Acquire);
-            !has_passed(head, index) && self.lanes.slots.take_back(lane, index, self.takes.ifindex)
+            !has_passed(head, index) && self.lanes.slots.take_back(lane, index)
         });
         Some(if is_ours { Ok(packet) } else { Err(packet) })
     }

@@ -6,7 +6,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Result;
-use ze_redirect::{EXCHANGE_FRAME_BYTES_MAX, EXCHANGE_INDEX_BYTES, EXCHANGE_SLOT_BYTES, EXCHANGE_SLOTS};
+use ze_graph::FRAME_BYTES_MAX;
+use ze_redirect::{
+    EXCHANGE_HEAD_BYTES, EXCHANGE_INDEX_BYTES, EXCHANGE_LEN_BITS, EXCHANGE_REST_BYTES, EXCHANGE_SLOT_BYTES,
+    EXCHANGE_SLOTS,
+};
 
 use crate::mapping::Mapping;
 
@@ -49,15 +53,20 @@ impl IndexMap {
     }
 }
 
-/// The header of a slot. `struct slot` of the program.
-#[repr(C)]
-struct Header {
-    len: AtomicU32,
-    ifindex: AtomicU32,
+/// A frame, as the program and we lay it out. `struct slot` of the program.
+#[repr(C, align(64))]
+struct Slot {
+    head: [u8; EXCHANGE_HEAD_BYTES],
+    what: AtomicU32,
+    rest: [u8; EXCHANGE_REST_BYTES],
 }
 
-const HEADER_BYTES: usize = size_of::<Header>();
-const _: () = assert!(HEADER_BYTES + EXCHANGE_FRAME_BYTES_MAX == EXCHANGE_SLOT_BYTES);
+/// Of `what`: bytes of the frame.
+const LEN_MASK: u32 = (1 << EXCHANGE_LEN_BITS) - 1;
+
+const _: () = assert!(size_of::<Slot>() == EXCHANGE_SLOT_BYTES);
+const _: () = assert!(FRAME_BYTES_MAX <= EXCHANGE_HEAD_BYTES + EXCHANGE_REST_BYTES);
+const _: () = assert!(FRAME_BYTES_MAX < 1 << EXCHANGE_LEN_BITS);
 
 /// Rings of slots, one after the other.
 pub(super) struct SlotMap {
@@ -72,33 +81,43 @@ impl SlotMap {
     }
 
     /// The slot of an index, which grows for ever, in a ring.
-    fn slot(&self, ring: usize, index: u32) -> *mut u8 {
+    fn slot(&self, ring: usize, index: u32) -> *mut Slot {
         assert!(ring < self.rings, "ring {ring} of {}", self.rings);
         let at = ring * EXCHANGE_SLOTS as usize + (index % EXCHANGE_SLOTS) as usize;
-        self.mapping.base().wrapping_add(at * EXCHANGE_SLOT_BYTES)
+        self.mapping.base().cast::<Slot>().wrapping_add(at)
     }
 
-    fn header(&self, ring: usize, index: u32) -> &Header {
-        // SAFETY: inside the mapping (`slot` checks), aligned to 2048 bytes, and nothing but atomics.
-        unsafe { &*self.slot(ring, index).cast::<Header>() }
+    fn what(&self, ring: usize, index: u32) -> &AtomicU32 {
+        // SAFETY: inside the mapping (`slot` checks), which begins with a page, so that each slot is aligned to a line; and
+        // whoever looks at this word of it does so by atomics.
+        unsafe { &(*self.slot(ring, index)).what }
     }
 
-    /// Bytes of the frame in a slot.
-    pub(super) fn len(&self, ring: usize, index: u32) -> usize {
-        self.header(ring, index).len.load(Ordering::Relaxed) as usize
-    }
-
-    /// Copies the frame out of a slot, whose length the caller has looked at. The slot must have been shown by its ring's
-    /// tail.
+    /// Copies the frame of a slot to the beginning of `into`, and returns its length. The slot must have been shown by its
+    /// ring's tail. More bytes than the frame has may be written.
     ///
     /// # Panics
-    /// When no slot is as long.
-    pub(super) fn read(&self, ring: usize, index: u32, into: &mut [u8]) {
-        assert!(into.len() <= EXCHANGE_FRAME_BYTES_MAX, "a slot of {} bytes", into.len());
-        let bytes = self.slot(ring, index).wrapping_add(HEADER_BYTES);
-        // SAFETY: as many bytes follow the header of each slot. The program does not write what it has shown. If it did,
-        // the bytes would be wrong, as they might be in any packet.
-        unsafe { std::ptr::copy_nonoverlapping(bytes, into.as_mut_ptr(), into.len()) }
+    /// When there is no room for the longest frame.
+    pub(super) fn read(&self, ring: usize, index: u32, into: &mut [u8]) -> usize {
+        assert!(into.len() >= FRAME_BYTES_MAX, "room for {} bytes", into.len());
+        // The program puts nothing longer there.
+        let len = ((self.what(ring, index).load(Ordering::Relaxed) & LEN_MASK) as usize).min(FRAME_BYTES_MAX);
+        let slot = self.slot(ring, index);
+        let (head, rest) = into.split_at_mut(EXCHANGE_HEAD_BYTES);
+        // SAFETY: as many bytes are there, as `Slot` says and is asserted of `FRAME_BYTES_MAX`. The program does not write
+        // what it has shown. If it did, the bytes would be wrong, as they might be in any packet.
+        unsafe {
+            // Of a known length: that is a few moves.
+            std::ptr::copy_nonoverlapping(
+                (&raw const (*slot).head).cast(),
+                head.as_mut_ptr(),
+                EXCHANGE_HEAD_BYTES,
+            );
+            if let Some(more @ 1..) = len.checked_sub(EXCHANGE_HEAD_BYTES) {
+                std::ptr::copy_nonoverlapping((&raw const (*slot).rest).cast(), rest.as_mut_ptr(), more);
+            }
+        }
+        len
     }
 
     /// Fills a slot with a frame that is to leave by a device. The slot must be free; nobody sees it before its ring's
@@ -107,20 +126,28 @@ impl SlotMap {
     /// # Panics
     /// When the frame is longer than a slot.
     pub(super) fn write(&self, ring: usize, index: u32, frame: &[u8], ifindex: u32) {
-        assert!(frame.len() <= EXCHANGE_FRAME_BYTES_MAX, "a frame of {} bytes", frame.len());
-        let bytes = self.slot(ring, index).wrapping_add(HEADER_BYTES);
-        // SAFETY: as many bytes follow the header of each slot. The program does not read a slot that is not shown.
-        unsafe { std::ptr::copy_nonoverlapping(frame.as_ptr(), bytes, frame.len()) }
-        let header = self.header(ring, index);
-        header.len.store(frame.len() as u32, Ordering::Relaxed);
-        header.ifindex.store(ifindex, Ordering::Relaxed);
+        let (head, rest) = frame.split_at(frame.len().min(EXCHANGE_HEAD_BYTES));
+        assert!(rest.len() <= EXCHANGE_REST_BYTES, "a frame of {} bytes", frame.len());
+        let slot = self.slot(ring, index);
+        // SAFETY: as many bytes are there, as `Slot` says. The program does not read a slot that is not shown.
+        unsafe {
+            let to = (&raw mut (*slot).head).cast::<u8>();
+            match head.first_chunk::<EXCHANGE_HEAD_BYTES>() {
+                // Of a known length: that is a few moves.
+                Some(head) => std::ptr::copy_nonoverlapping(head.as_ptr(), to, EXCHANGE_HEAD_BYTES),
+                None => std::ptr::copy_nonoverlapping(head.as_ptr(), to, head.len()),
+            }
+            if !rest.is_empty() {
+                std::ptr::copy_nonoverlapping(rest.as_ptr(), (&raw mut (*slot).rest).cast(), rest.len());
+            }
+        }
+        self.what(ring, index).store(ifindex << EXCHANGE_LEN_BITS | frame.len() as u32, Ordering::Relaxed);
     }
 
-    /// Takes back what waits in a slot for a device. False if it has left.
-    pub(super) fn take_back(&self, ring: usize, index: u32, ifindex: u32) -> bool {
+    /// Takes back what waits in a slot. False if it has left.
+    pub(super) fn take_back(&self, ring: usize, index: u32) -> bool {
         // Who sets it to 0 has the frame.
-        let place = &self.header(ring, index).ifindex;
-        place.compare_exchange(ifindex, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.what(ring, index).swap(0, Ordering::AcqRel) != 0
     }
 }
 
