@@ -106,6 +106,10 @@ impl Lanes {
         })
     }
 
+    pub(crate) const fn count(&self) -> usize {
+        self.lanes.len()
+    }
+
     pub(crate) const fn maps(&self) -> &ze_redirect::Lanes {
         &self.maps
     }
@@ -143,16 +147,17 @@ pub(crate) struct Takes {
 }
 
 impl Takes {
-    pub(crate) fn new(ifindex: u32, mtu: u32, lanes: &Lanes) -> Self {
+    pub(crate) fn new(ifindex: u32, mtu: u32, lanes: usize) -> Self {
         Self {
             ifindex,
             longest: mtu as usize + ONE_TAG_BYTES,
             now: AtomicBool::new(false),
-            waiting: lanes.lanes.iter().map(|_| AtomicU32::new(0)).collect(),
+            waiting: std::iter::repeat_with(AtomicU32::default).take(lanes).collect(),
         }
     }
 
     pub(crate) fn tell(&self, targets: &HashSet<u32>) {
+        // A slot has no room for more.
         let is_small = self.ifindex <= EXCHANGE_IFINDEX_MAX;
         self.now.store(is_small && targets.contains(&self.ifindex), Ordering::Relaxed);
     }
@@ -538,4 +543,18 @@ impl Exchange {
 /// Has the program passed an index of the lane? What we take back we forget at once, so then it has left.
 fn has_passed(head: u32, index: u32) -> bool {
     head.wrapping_sub(index).cast_signed() > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_whose_index_no_slot_can_name_is_sent_to_by_the_socket() {
+        for (ifindex, takes) in [(EXCHANGE_IFINDEX_MAX, true), (EXCHANGE_IFINDEX_MAX + 1, false)] {
+            let told = Takes::new(ifindex, 1500, 1);
+            told.tell(&HashSet::from([ifindex]));
+            assert_eq!(told.now(), takes, "{ifindex}");
+        }
+    }
 }

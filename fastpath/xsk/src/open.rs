@@ -294,7 +294,7 @@ impl Opening<'_> {
         let exchange = exchange.map(|(lanes, maps)| {
             let rings = PortRings::map(maps, device_queues);
             let rings = rings.map_err(|why| device.failed("map the rings for exchanging pages", why))?;
-            let takes = Takes::new(device.ifindex(), device.mtu()?, lanes);
+            let takes = Takes::new(device.ifindex(), device.mtu()?, lanes.count());
             Ok::<_, Error>((Arc::clone(lanes), Arc::new(rings), Arc::new(takes)))
         });
         let exchange = exchange.transpose()?;

@@ -161,9 +161,9 @@ impl Lab {
     }
 }
 
-/// Packets of all lengths: pages must grow and shrink.
+/// Packets of all lengths, shorter ones than a slot's head too: pages must grow and shrink.
 fn packet(number: usize) -> Vec<u8> {
-    let len_bytes = 60 + number * 131 % 1440;
+    let len_bytes = 30 + number * 131 % 1470;
     let mut packet = vec![0x08, 0x00, 0x45];
     packet.extend_from_slice(&(number as u64).to_be_bytes());
     frame(OURS.0, &packet, len_bytes)
