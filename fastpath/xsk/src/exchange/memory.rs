@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "the memory of BPF maps is shared with the XDP program")]
 
+use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -104,18 +105,12 @@ impl SlotMap {
         let len = ((self.what(ring, index).load(Ordering::Relaxed) & LEN_MASK) as usize).min(FRAME_BYTES_MAX);
         let slot = self.slot(ring, index);
         let (head, rest) = into.split_at_mut(EXCHANGE_HEAD_BYTES);
-        // SAFETY: as many bytes are there, as `Slot` says and is asserted of `FRAME_BYTES_MAX`. The program does not write
-        // what it has shown. If it did, the bytes would be wrong, as they might be in any packet.
-        unsafe {
-            // Of a known length: that is a few moves.
-            std::ptr::copy_nonoverlapping(
-                (&raw const (*slot).head).cast(),
-                head.as_mut_ptr(),
-                EXCHANGE_HEAD_BYTES,
-            );
-            if let Some(more @ 1..) = len.checked_sub(EXCHANGE_HEAD_BYTES) {
-                std::ptr::copy_nonoverlapping((&raw const (*slot).rest).cast(), rest.as_mut_ptr(), more);
-            }
+        // SAFETY: as many bytes begin each slot, as `Slot` says. The program does not write what it has shown. If it did, the bytes
+        // would be wrong, as they might be in any packet. (Of a known length: that is a few moves.)
+        unsafe { std::ptr::copy_nonoverlapping(slot.cast(), head.as_mut_ptr(), EXCHANGE_HEAD_BYTES) }
+        if let Some(more @ 1..) = len.checked_sub(EXCHANGE_HEAD_BYTES) {
+            // SAFETY: as before; `Slot` has room for the longest frame, as has `into`, and `len` is no longer.
+            unsafe { std::ptr::copy_nonoverlapping(rest_of(slot), rest.as_mut_ptr(), more) }
         }
         len
     }
@@ -129,18 +124,16 @@ impl SlotMap {
         let (head, rest) = frame.split_at(frame.len().min(EXCHANGE_HEAD_BYTES));
         assert!(rest.len() <= EXCHANGE_REST_BYTES, "a frame of {} bytes", frame.len());
         let slot = self.slot(ring, index);
-        // SAFETY: as many bytes are there, as `Slot` says. The program does not read a slot that is not shown.
-        unsafe {
-            let to = (&raw mut (*slot).head).cast::<u8>();
-            match head.first_chunk::<EXCHANGE_HEAD_BYTES>() {
-                // Of a known length: that is a few moves.
-                Some(head) => std::ptr::copy_nonoverlapping(head.as_ptr(), to, EXCHANGE_HEAD_BYTES),
-                None => std::ptr::copy_nonoverlapping(head.as_ptr(), to, head.len()),
-            }
-            if !rest.is_empty() {
-                std::ptr::copy_nonoverlapping(rest.as_ptr(), (&raw mut (*slot).rest).cast(), rest.len());
-            }
+        if let Some(head) = head.first_chunk::<EXCHANGE_HEAD_BYTES>() {
+            // SAFETY: as many bytes begin each slot, as `Slot` says. The program does not read a slot that is not shown. (Of a known
+            // length: that is a few moves.)
+            unsafe { std::ptr::copy_nonoverlapping(head.as_ptr(), slot.cast(), EXCHANGE_HEAD_BYTES) }
+        } else {
+            // SAFETY: as before, and these are fewer.
+            unsafe { std::ptr::copy_nonoverlapping(head.as_ptr(), slot.cast(), head.len()) }
         }
+        // SAFETY: `Slot` has as much room for the rest; that it is not longer was asserted.
+        unsafe { std::ptr::copy_nonoverlapping(rest.as_ptr(), rest_of(slot), rest.len()) }
         self.what(ring, index).store(ifindex << EXCHANGE_LEN_BITS | frame.len() as u32, Ordering::Relaxed);
     }
 
@@ -149,6 +142,11 @@ impl SlotMap {
         // Who sets it to 0 has the frame.
         self.what(ring, index).swap(0, Ordering::AcqRel) != 0
     }
+}
+
+/// Where what does not fit into the head of a slot lies.
+const fn rest_of(slot: *mut Slot) -> *mut u8 {
+    slot.cast::<u8>().wrapping_add(offset_of!(Slot, rest))
 }
 
 /// Whole pages of so many bytes.
