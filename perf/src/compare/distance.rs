@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::report::{CONTROL, Forwarder, REFERENCE, Round};
+use super::report::{CONTROL, Forwarder, REFERENCE, Round, of_kernel};
 use crate::lab::Distance;
 use crate::stats::{Summary, median, rounded};
 
@@ -114,7 +114,7 @@ impl Place {
         }
         let kernel = shares.iter().find(|one| one.name == REFERENCE).map(|one| one.mpps);
         for share in &mut shares {
-            share.of_kernel = kernel.filter(|mpps| *mpps > 0.0).map(|kernel| rounded(share.mpps / kernel));
+            share.of_kernel = of_kernel(share.mpps, kernel);
         }
         Some(Self { cores, round_trip_ns, forwarders: shares })
     }

@@ -174,6 +174,11 @@ impl Forwarder {
     }
 }
 
+/// A throughput as a multiple of the kernel's, if that has one.
+pub(super) fn of_kernel(mpps: f64, kernel: Option<f64>) -> Option<f64> {
+    kernel.filter(|kernel| *kernel > 0.0).map(|kernel| rounded(mpps / kernel))
+}
+
 impl Report {
     pub(super) fn new(
         order: &CompareOrder,
@@ -185,7 +190,7 @@ impl Report {
         forwarders.iter_mut().for_each(Forwarder::sum_up);
         let reference = forwarders.iter().find(|one| one.name == REFERENCE).and_then(Forwarder::median);
         for one in forwarders.iter_mut().filter(|one| !one.is_control()) {
-            one.of_kernel = one.median().zip(reference).map(|(one, kernel)| rounded(one / kernel));
+            one.of_kernel = one.median().and_then(|mpps| of_kernel(mpps, reference));
         }
         Self {
             scenario: KIND.to_owned(),
