@@ -134,6 +134,6 @@ fn finish(words: &[AtomicU64], walks: &Walks, values: &mut [u32; STAGE]) {
         let (index, shift) = entry.leaf_place(rest.next_slot());
         // Without a branch: what is no leaf reads the first word of all, and forgets it.
         let word = words[select_unpredictable(entry.is_leaf(), index, 0)].load(Ordering::Acquire);
-        *value = select_unpredictable(entry.is_leaf(), Entry::leaf_value(word, shift), entry.value());
+        *value = select_unpredictable(entry.is_direct(), entry.value(), Entry::leaf_value(word, shift));
     }
 }

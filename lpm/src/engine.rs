@@ -95,6 +95,6 @@ fn lookup_popcnt<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut 
 }
 
 #[cfg(target_arch = "x86_64")]
-fn popcnt_detected() -> bool {
+pub(crate) fn popcnt_detected() -> bool {
     is_x86_feature_detected!("popcnt") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")
 }

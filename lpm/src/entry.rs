@@ -3,19 +3,23 @@
 //! ```text
 //!   63                      34 33 32 31                             0
 //!  ┌──────────────────────────┬──┬──┬────────────────────────────────┐
-//!  │ base (or value)          │br│le│ bitmap: bit s = "slot s begins │
+//!  │ base (or value)          │br│di│ bitmap: bit s = "slot s begins │
 //!  │ 30 bits                  │  │  │ a new run"                     │
 //!  └──────────────────────────┴──┴──┴────────────────────────────────┘
-//!   neither:   direct: the answer itself is in the upper 30 bits; the bitmap is 0
-//!   le (leaf): base → runs that are u16 values, four in a word
-//!   br (branch): base → runs that are entries, one in a word
+//!   neither (leaf): base → runs that are u16 values, four in a word
+//!   br (branch):    base → runs that are entries, one in a word
+//!   di (direct):    the answer itself is in the upper 30 bits; the bitmap is 0
 //! ```
 //!
 //! Slot s is in run `popcount(bitmap & bits 0..=s)`; bit 0 is never set. A value too large for a u16 makes its
 //! node a branch, whose runs are then direct entries.
 //!
-//! One bit says "one more word leads on", another "what follows is the answer". So a lookup is a loop of the
-//! cheapest step there is, with a single way out, and one last step after it.
+//! Where all slots have one answer, a bitmap of 0 says so: a leaf with one run. Tables have many of these and few
+//! values, so all such leaves of a value share one run ([`crate::interned`]). Thus nearly every lookup ends in a leaf, and
+//! nobody has to ask whether it does. The writer, whose work is values, thinks of them as direct
+//! ([`Entry::plain`]); the words of a table have direct entries for large values only.
+//!
+//! An entry of zero is a leaf whose run is the table's first word, which is zero: no route.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,8 +29,8 @@ use crate::family::SLOTS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Entry(pub(crate) u64);
 
-/// The runs are values, which answer.
-pub(crate) const LEAF: u64 = 1 << 32;
+/// The base is the answer.
+pub(crate) const DIRECT: u64 = 1 << 32;
 /// The runs are entries, which lead on.
 pub(crate) const BRANCH: u64 = 1 << 33;
 /// Where the base, or the value, begins.
@@ -40,7 +44,12 @@ impl Entry {
     /// The answer `value` (0 = no route).
     #[inline]
     pub(crate) fn direct(value: u32) -> Self {
-        Self(u64::from(value) << BASE_SHIFT)
+        Self(u64::from(value) << BASE_SHIFT | DIRECT)
+    }
+
+    /// A leaf of one run, which is in the word at `base`.
+    pub(crate) fn whole(base: u32) -> Self {
+        Self(u64::from(base) << BASE_SHIFT)
     }
 
     fn runs(base: u32, kind: u64, bitmap: u32) -> Self {
@@ -49,7 +58,7 @@ impl Entry {
 
     #[inline]
     pub(crate) fn is_direct(self) -> bool {
-        self.0 & (LEAF | BRANCH) == 0
+        self.0 & DIRECT != 0
     }
 
     #[inline]
@@ -59,7 +68,7 @@ impl Entry {
 
     #[inline]
     pub(crate) fn is_leaf(self) -> bool {
-        self.0 & LEAF != 0
+        self.0 & (DIRECT | BRANCH) == 0
     }
 
     /// The answer, of a direct entry.
@@ -74,6 +83,14 @@ impl Entry {
         (self.0 >> BASE_SHIFT) as u32
     }
 
+    /// As the writer computes with it: a leaf of one run as the direct entry of its value.
+    pub(crate) fn plain(self, words: &[AtomicU64]) -> Self {
+        if !self.is_leaf() || self.0 as u32 != 0 {
+            return self;
+        }
+        Self::direct(Self::leaf_value(words[self.base() as usize].load(Ordering::Relaxed), 0))
+    }
+
     /// The run that `slot` is in.
     #[inline]
     fn run(self, slot: u32) -> u32 {
@@ -81,7 +98,7 @@ impl Entry {
         (self.0 as u32).wrapping_shl(!slot).count_ones()
     }
 
-    /// How many words the runs fill.
+    /// How many words the runs of a plain entry fill.
     pub(crate) fn block_words(self) -> u32 {
         let runs = (self.0 as u32).count_ones() + 1;
         match self {
@@ -110,7 +127,7 @@ impl Entry {
         u32::from((word >> shift) as u16)
     }
 
-    /// The entry for each slot.
+    /// Of a plain entry: the plain entry for each slot.
     pub(crate) fn expand(self, words: &[AtomicU64]) -> [Self; SLOTS] {
         let mut slots = [self; SLOTS];
         if !self.is_direct() {
@@ -121,11 +138,11 @@ impl Entry {
         slots
     }
 
-    /// The entry for one slot.
+    /// Of a plain entry: the plain entry for one slot.
     #[inline]
     pub(crate) fn step(self, words: &[AtomicU64], slot: usize) -> Self {
         if self.is_branch() {
-            return Self(words[self.branch_index(slot as u32)].load(Ordering::Relaxed));
+            return Self(words[self.branch_index(slot as u32)].load(Ordering::Relaxed)).plain(words);
         }
         if self.is_leaf() {
             let (word, shift) = self.leaf_place(slot as u32);
@@ -137,19 +154,27 @@ impl Entry {
 
 /// Thirty-two slots, compressed: an entry that still lacks its base, and the words for its block.
 pub(crate) struct Packed {
-    /// [`LEAF`], [`BRANCH`] or neither.
-    kind: u64,
+    form: Form,
     bitmap: u32,
-    /// The only run, when there is no block.
-    first: Entry,
     words: [u64; SLOTS],
     len: u32,
 }
 
+/// What thirty-two slots become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// All have one answer, this direct entry.
+    One(Entry),
+    Leaf,
+    Branch,
+}
+
 impl Packed {
+    /// The slots are plain entries.
     pub(crate) fn new(slots: &[Entry; SLOTS]) -> Self {
         let mut runs = [0; SLOTS];
-        let (mut last, mut bitmap, mut union) = (0, 0_u32, slots[0].0);
+        let (mut last, mut bitmap) = (0, 0_u32);
+        let (mut union, mut all) = (slots[0].0, slots[0].0);
         runs[0] = slots[0].0;
         for slot in 1..SLOTS {
             let changed = u32::from(slots[slot] != slots[slot - 1]);
@@ -157,32 +182,49 @@ impl Packed {
             last += changed as usize;
             runs[last] = slots[slot].0;
             union |= slots[slot].0;
+            all &= slots[slot].0;
         }
-        let (first, count) = (slots[0], last as u32 + 1);
-        let all_direct = Entry(union).is_direct();
-        if all_direct && bitmap == 0 {
-            return Self { kind: 0, bitmap, first, words: [0; SLOTS], len: 0 };
+        let count = last as u32 + 1;
+        if Entry(all).is_direct() && bitmap == 0 {
+            return Self { form: Form::One(slots[0]), bitmap, words: [0; SLOTS], len: 0 };
         }
-        if all_direct && union >> BASE_SHIFT <= u64::from(u16::MAX) {
+        if Entry(all).is_direct() && union >> BASE_SHIFT <= u64::from(u16::MAX) {
             let words = pack_values(&runs, count);
-            return Self { kind: LEAF, bitmap, first, words, len: count.div_ceil(LEAF_RUNS) };
+            return Self { form: Form::Leaf, bitmap, words, len: count.div_ceil(LEAF_RUNS) };
         }
-        Self { kind: BRANCH, bitmap, first, words: runs, len: count }
+        Self { form: Form::Branch, bitmap, words: runs, len: count }
     }
 
-    /// What the block holds; nothing for a direct entry.
+    /// What the block holds; nothing where all slots have one answer.
     pub(crate) fn words(&self) -> &[u64] {
         &self.words[..self.len as usize]
     }
 
-    /// The entry, its block being at `base`.
+    /// Puts what `store` makes of them in the place of a branch's plain entries.
+    pub(crate) fn store_entries<E>(
+        &mut self,
+        mut store: impl FnMut(Entry) -> Result<Entry, E>,
+    ) -> Result<(), E> {
+        if self.form == Form::Branch {
+            for word in &mut self.words[..self.len as usize] {
+                *word = store(Entry(*word))?.0;
+            }
+        }
+        Ok(())
+    }
+
+    /// The plain entry, its block being at `base`.
     pub(crate) fn entry(&self, base: u32) -> Entry {
-        if self.kind == 0 { self.first } else { Entry::runs(base, self.kind, self.bitmap) }
+        match self.form {
+            Form::One(entry) => entry,
+            Form::Leaf => Entry::runs(base, 0, self.bitmap),
+            Form::Branch => Entry::runs(base, BRANCH, self.bitmap),
+        }
     }
 
     /// Whether the block of `entry` could hold these words in place.
     pub(crate) fn fits(&self, entry: Entry) -> bool {
-        self.kind != 0 && self.entry(entry.base()) == entry
+        !matches!(self.form, Form::One(_)) && self.entry(entry.base()) == entry
     }
 }
 

@@ -11,6 +11,9 @@ pub(crate) const STRIDE: u8 = 5;
 /// Slots of an entry.
 pub(crate) const SLOTS: usize = 1 << STRIDE;
 
+/// The root's first word. The one before it is zero, the answer of an empty entry.
+pub(crate) const ROOT_AT: usize = 8;
+
 /// An address family: [`V4`] or [`V6`]. Sealed.
 ///
 /// Both families look at an address as if a few zero bits stood before it ([`PAD`](Self::PAD)), so that
@@ -43,7 +46,7 @@ pub trait Family: sealed::Sealed + Copy + Ord + Hash + fmt::Debug + Send + Sync 
     /// `addr` without the bits after the first `len`.
     #[doc(hidden)]
     fn truncate(addr: Self::Addr, len: u8) -> Self::Addr;
-    /// Words of a root that stands for `root_level` strides.
+    /// Words of a root that stands for `root_level` strides, and of what is before it.
     #[doc(hidden)]
     fn root_words(root_level: u8) -> usize;
     /// The root's word for the addresses that begin with `path`, when the root ends at `level` there.
@@ -149,18 +152,18 @@ impl Family for V4 {
     }
 
     fn root_words(root_level: u8) -> usize {
-        1 << (STRIDE * root_level - Self::PAD)
+        ROOT_AT + (1 << (STRIDE * root_level - Self::PAD))
     }
 
     #[inline]
     fn root_index(root_level: u8, level: u8, path: usize) -> Option<usize> {
-        (level == root_level).then_some(path)
+        (level == root_level).then_some(ROOT_AT + path)
     }
 
     #[inline]
     fn root_of(root_level: u8, addr: u32) -> (usize, u8) {
         let bits = STRIDE * root_level - Self::PAD;
-        ((addr >> (Self::BITS - bits)) as usize, bits)
+        (ROOT_AT + (addr >> (Self::BITS - bits)) as usize, bits)
     }
 
     #[inline]
@@ -227,7 +230,8 @@ impl Family for V6 {
     }
 
     fn root_words(root_level: u8) -> usize {
-        if root_level == 1 { V6_OUTER } else { V6_OUTER + (1 << (STRIDE * (root_level - 1))) }
+        let inner_words = if root_level == 1 { 0 } else { 1 << (STRIDE * (root_level - 1)) };
+        ROOT_AT + V6_OUTER + inner_words
     }
 
     #[inline]
@@ -237,9 +241,9 @@ impl Family for V6 {
         }
         let inner_bits = STRIDE * (level - 1);
         if root_level == 1 || path >> inner_bits != V6_GLOBAL {
-            return (level == 1).then_some(path);
+            return (level == 1).then_some(ROOT_AT + path);
         }
-        (level == root_level).then(|| V6_OUTER + (path & ((1 << inner_bits) - 1)))
+        (level == root_level).then(|| ROOT_AT + V6_OUTER + (path & ((1 << inner_bits) - 1)))
     }
 
     #[inline]
@@ -247,10 +251,10 @@ impl Family for V6 {
         let high = (addr >> 64) as u64; // the root ends long before; half an address is quicker to shift
         let top = (high >> 61) as usize;
         if root_level == 1 || top != V6_GLOBAL {
-            return (top, 3);
+            return (ROOT_AT + top, 3);
         }
         let inner_bits = STRIDE * (root_level - 1);
-        (V6_OUTER + (high << 3 >> (64 - inner_bits)) as usize, 3 + inner_bits)
+        (ROOT_AT + V6_OUTER + (high << 3 >> (64 - inner_bits)) as usize, 3 + inner_bits)
     }
 
     #[inline]

@@ -16,6 +16,7 @@ use crate::{
     build::slots_on,
     entry::{Entry, Packed},
     family::{Family, STRIDE},
+    interned::Interned,
     pool::FreeLists,
     prefix::Prefix,
     rib::{Home, Node, Rib, bits},
@@ -41,6 +42,7 @@ pub(crate) struct Fib {
     /// Words from here on were never used.
     unused: usize,
     free: FreeLists,
+    interned: Interned,
     /// Blocks no longer reachable, which a reader may still be in: each with the ticket that frees it.
     released: VecDeque<(Ticket, Vec<Block>)>,
     /// Those that have no ticket yet.
@@ -71,14 +73,21 @@ pub(crate) struct Update<'a, F: Family> {
 }
 
 impl Fib {
-    /// Takes over `words`, of which the first `used` are in use.
-    pub(crate) fn new(domain: Domain, words: Arc<Words>, root_level: u8, used: usize) -> Self {
+    /// Takes over `words`, of which the first `used` are in use; `interned` are among them.
+    pub(crate) fn new(
+        domain: Domain,
+        words: Arc<Words>,
+        root_level: u8,
+        used: usize,
+        interned: Interned,
+    ) -> Self {
         Self {
             domain,
             words,
             root_level,
             unused: used,
             free: FreeLists::new(),
+            interned,
             released: VecDeque::new(),
             unticketed: Vec::new(),
             change: Change::default(),
@@ -92,6 +101,11 @@ impl Fib {
     /// Bytes taken for lookups.
     pub(crate) fn bytes(&self) -> usize {
         self.words.taken_bytes(self.unused)
+    }
+
+    /// Bytes that the writer alone has.
+    pub(crate) fn writer_bytes(&self) -> usize {
+        self.interned.bytes()
     }
 
     /// Bytes in use: the rest is free for what comes.
@@ -166,15 +180,16 @@ impl Fib {
         index: usize,
         change: impl FnOnce(&mut Self, Entry) -> Result<Entry, Full>,
     ) -> Result<(), Full> {
-        let old = Entry(self.words[index].load(Ordering::Relaxed));
+        let old = Entry(self.words[index].load(Ordering::Relaxed)).plain(&self.words);
         let new = change(self, old)?;
         if new != old {
-            self.change.stores.push((index as u32, new.0));
+            let stored = self.store(new)?;
+            self.change.stores.push((index as u32, stored.0));
         }
         Ok(())
     }
 
-    /// The entry for `node` on `level`, which lies on the way to the route's home or is it.
+    /// The plain entry for `node` on `level`, which lies on the way to the route's home or is it.
     fn change_at<F: Family>(
         &mut self,
         update: &Update<'_, F>,
@@ -196,7 +211,7 @@ impl Fib {
         }
         let mut slots = old.expand(&self.words);
         slots[slot] = new_child;
-        self.supersede(old, &Packed::new(&slots))
+        self.supersede(old, Packed::new(&slots))
     }
 
     /// The entry for `node` after the update, where nothing of it is hidden by routes above.
@@ -232,12 +247,13 @@ impl Fib {
                 }
             };
         }
-        self.supersede(old, &Packed::new(&slots))
+        self.supersede(old, Packed::new(&slots))
     }
 
     /// Replaces what `old` leads to by `packed`: in place where the runs begin at the same slots, else
     /// in a new block.
-    fn supersede(&mut self, old: Entry, packed: &Packed) -> Result<Entry, Full> {
+    fn supersede(&mut self, old: Entry, mut packed: Packed) -> Result<Entry, Full> {
+        packed.store_entries(|plain| self.store(plain))?;
         if packed.fits(old) {
             for (index, &word) in (old.base()..).zip(packed.words()) {
                 if self.words[index as usize].load(Ordering::Relaxed) != word {
@@ -256,13 +272,20 @@ impl Fib {
         Ok(new)
     }
 
+    /// What stands for a plain entry. A value that is new here stays, whatever becomes of the change.
+    fn store(&mut self, plain: Entry) -> Result<Entry, Full> {
+        let (words, unused, free) = (&self.words, &mut self.unused, &mut self.free);
+        self.interned.store(plain, |block| {
+            let place = allocate(words, unused, free, block.len())?;
+            write(words, place, block);
+            Ok(place.base)
+        })
+    }
+
     fn write_block(&mut self, words: &[u64]) -> Result<u32, Full> {
-        let block = self.allocate(words.len())?;
+        let block = allocate(&self.words, &mut self.unused, &mut self.free, words.len())?;
         self.change.allocated.push(block);
-        for (cell, &word) in self.words[block.base as usize..].iter().zip(words) {
-            // Nobody reads here yet; the store that publishes the block orders these before it.
-            cell.store(word, Ordering::Relaxed);
-        }
+        write(&self.words, block, words);
         Ok(block.base)
     }
 
@@ -301,26 +324,37 @@ impl Fib {
         }
     }
 
-    fn allocate(&mut self, size: usize) -> Result<Block, Full> {
-        let words = &self.words;
-        let link = |index: u32| words[index as usize].load(Ordering::Relaxed) as u32;
-        let (base, found) = match self.free.pop(size, link) {
-            Some(popped) => popped,
-            None if self.unused + size <= words.len() => {
-                self.unused += size;
-                ((self.unused - size) as u32, size)
-            }
-            None => return Err(Full),
-        };
-        let words = size as u32;
-        if found > size {
-            self.give_back(Block { base: base + words, words: found as u32 - words });
-        }
-        Ok(Block { base, words })
-    }
-
     fn give_back(&mut self, block: Block) {
-        let next = self.free.push(block.base, block.words as usize);
-        self.words[block.base as usize].store(u64::from(next), Ordering::Relaxed);
+        give_back(&self.words, &mut self.free, block);
+    }
+}
+
+/// A block of `size` words, free or never used.
+fn allocate(words: &Words, unused: &mut usize, free: &mut FreeLists, size: usize) -> Result<Block, Full> {
+    let link = |index: u32| words[index as usize].load(Ordering::Relaxed) as u32;
+    let (base, found) = match free.pop(size, link) {
+        Some(popped) => popped,
+        None if *unused + size <= words.len() => {
+            *unused += size;
+            ((*unused - size) as u32, size)
+        }
+        None => return Err(Full),
+    };
+    let size = size as u32;
+    if found as u32 > size {
+        give_back(words, free, Block { base: base + size, words: found as u32 - size });
+    }
+    Ok(Block { base, words: size })
+}
+
+fn give_back(words: &Words, free: &mut FreeLists, block: Block) {
+    let next = free.push(block.base, block.words as usize);
+    words[block.base as usize].store(u64::from(next), Ordering::Relaxed);
+}
+
+/// Fills a new block. Nobody reads there yet; the store that publishes the block orders these before it.
+fn write(words: &Words, block: Block, contents: &[u64]) {
+    for (cell, &word) in words[block.base as usize..].iter().zip(contents) {
+        cell.store(word, Ordering::Relaxed);
     }
 }

@@ -108,7 +108,12 @@ mod engine;
 mod entry;
 mod family;
 mod fib;
+mod interned;
 mod iter;
+#[cfg(target_arch = "x86_64")]
+mod leaf;
+#[cfg(target_arch = "x86_64")]
+mod pipeline;
 mod pool;
 mod prefetch;
 mod prefix;

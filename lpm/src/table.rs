@@ -9,6 +9,7 @@ use crate::{
     entry::WORDS_MAX,
     family::{Family, V4, V6},
     fib::{Fib, Full, Update},
+    interned::Interned,
     iter::Iter,
     prefix::{Prefix, Value},
     rib::Rib,
@@ -129,7 +130,7 @@ impl<F: Family> Lpm<F> {
             domain: domain.clone(),
             config,
             rib: Rib::new(),
-            fib: Fib::new(domain.clone(), words, root_level, used),
+            fib: Fib::new(domain.clone(), words, root_level, used, Interned::default()),
             slot: Arc::new(Slot::new(Some(published), domain)),
             retired: VecDeque::new(),
         }
@@ -255,7 +256,7 @@ impl<F: Family> Lpm<F> {
         Memory {
             lookup_bytes: self.fib.bytes(),
             lookup_used_bytes: self.fib.used_bytes(),
-            rib_bytes: self.rib.bytes(),
+            rib_bytes: self.rib.bytes() + self.fib.writer_bytes(),
             retired_bytes: self.retired.iter().filter(held).map(|(_, bytes)| bytes).sum(),
         }
     }
@@ -335,9 +336,10 @@ impl<F: Family> Lpm<F> {
 
     fn republish_with(&mut self, root_level: u8, budget_bytes: usize) -> Result<(), Error> {
         let image = build(&self.rib, root_level).map_err(|_| Error::TooLarge)?;
-        let blocks = image.len() - F::root_words(root_level);
+        let used = image.words.len();
+        let blocks = used - F::root_words(root_level);
         let slack = SLACK_WORDS_MIN.max(blocks / SLACK_SHARE);
-        let len = (image.len() + slack).min(WORDS_MAX);
+        let len = (used + slack).min(WORDS_MAX);
         let held: usize = self.retired.iter().map(|(_, bytes)| bytes).sum();
         // Two generations exist for the moment of the change, which the budget allows; not that readers who
         // never leave make the table pile up a third.
@@ -345,15 +347,16 @@ impl<F: Family> Lpm<F> {
         if needed_bytes > budget_bytes {
             return Err(Error::OverBudget { needed_bytes, budget_bytes });
         }
-        let words = Arc::new(Words::filled(len, &image).ok_or(Error::OutOfMemory)?);
-        self.install(words, root_level, image.len());
+        let words = Arc::new(Words::filled(len, &image.words).ok_or(Error::OutOfMemory)?);
+        let published = Published { words: Arc::clone(&words), root_level };
+        let fib = Fib::new(self.domain.clone(), words, root_level, used, image.interned);
+        self.install(published, fib);
         Ok(())
     }
 
-    fn install(&mut self, words: Arc<Words>, root_level: u8, used: usize) {
-        let published = Published { words: Arc::clone(&words), root_level };
+    fn install(&mut self, published: Published, fib: Fib) {
         let bytes = self.fib.bytes();
-        self.fib = Fib::new(self.domain.clone(), words, root_level, used);
+        self.fib = fib;
         self.slot.replace(Some(Box::new(published)));
         self.retired.push_back((self.domain.ticket(), bytes));
         self.domain.reclaim();

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    hint::select_unpredictable,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -84,11 +85,30 @@ impl<F: Family> View<'_, F> {
         while entry.is_branch() {
             entry = Entry(self.words[entry.branch_index(rest.next_slot())].load(Ordering::Acquire));
         }
-        if entry.is_leaf() {
-            let (word, shift) = entry.leaf_place(rest.next_slot());
-            return Entry::leaf_value(self.words[word].load(Ordering::Acquire), shift);
+        if entry.is_direct() {
+            return entry.value();
         }
-        entry.value()
+        let (word, shift) = entry.leaf_place(rest.next_slot());
+        Entry::leaf_value(self.words[word].load(Ordering::Acquire), shift)
+    }
+
+    /// As [`lookup`](Self::lookup), if there is at most one branch on the way; else the second answer is that there are
+    /// more. Without a branch of the program.
+    #[inline]
+    pub(crate) fn lookup_through_one_branch(&self, addr: F::Addr) -> (u32, bool) {
+        let (index, bits) = F::root_of(self.root_level, addr);
+        let entry = Entry(self.words[index].load(Ordering::Acquire));
+        let mut rest = F::rest(addr, bits);
+        let slot = rest.next_slot();
+        // What is not there is read from the first word, and forgotten.
+        let below = select_unpredictable(entry.is_branch(), entry.branch_index(slot), 0);
+        let below = Entry(self.words[below].load(Ordering::Acquire));
+        let slot = select_unpredictable(entry.is_branch(), rest.next_slot(), slot);
+        let entry = select_unpredictable(entry.is_branch(), below, entry);
+        let (word, shift) = entry.leaf_place(slot);
+        let word = self.words[select_unpredictable(entry.is_leaf(), word, 0)].load(Ordering::Acquire);
+        let value = select_unpredictable(entry.is_direct(), entry.value(), Entry::leaf_value(word, shift));
+        (value, entry.is_branch())
     }
 
     /// As [`lookup`](Self::lookup), with a typed answer.
