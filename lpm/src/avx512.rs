@@ -33,7 +33,7 @@ use crate::{
     batch::STEPS_MAX,
     entry::{BASE_SHIFT, BRANCH, DIRECT},
     family::{Family, ROOT_AT, STRIDE, V4, V6, V6_GLOBAL, V6_OUTER},
-    leaf,
+    leaf, open,
     pipeline::{self, Places, Steps},
     quad,
     view::View,
@@ -70,7 +70,7 @@ pub(crate) fn detected() -> bool {
 /// Looks all `addrs` up; the slices are of one length.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq,popcnt,bmi1,bmi2")]
 pub(crate) fn lookup4(view: &View<'_, V4>, addrs: &[u32], values: &mut [u32]) {
-    if view.root_level < V4::ROOT_LEVEL_MAX {
+    if !open::root_and_leaf_answer_most(view) {
         return walk4(view, addrs, values);
     }
     let root = &view.words[ROOT_AT..];
@@ -84,7 +84,7 @@ pub(crate) fn lookup4(view: &View<'_, V4>, addrs: &[u32], values: &mut [u32]) {
 #[inline(never)] // keeps the pipeline short
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq,popcnt,bmi1,bmi2")]
 fn look_up_open(view: &View<'_, V4>, open: u128, addrs: &[u32], values: &mut [u32]) {
-    pipeline::look_up_open(view, open, addrs, values, |addrs, values| walk4(view, addrs, values));
+    open::look_up(view, open, addrs, values, |addrs, values| walk4(view, addrs, values));
 }
 
 impl Steps<WIDE> for Wide {

@@ -1,139 +1,124 @@
-//! Many lookups at once, on any CPU: the plain twin of [`crate::avx512`].
+//! Many lookups at once, on any CPU: the plain twin of [`crate::avx512`], in safe Rust.
 //!
-//! One lookup waits for memory two to six times in a row. Sixty-four of them, each taken one step before
-//! any is taken the next, wait together: the loads of a step do not depend on one another, so the core
-//! has a dozen under way at any time.
+//! Where root and leaf answer most ([`crate::open`]), an address after the other is taken there, without a question whose
+//! answer nobody could predict, so that the core is at the next ones while this one waits. Else eight are taken in step: what
+//! they wait for does not depend on one another. What can be known ahead, which is the root's word, is asked for ahead.
 
-use std::{
-    hint::select_unpredictable,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{hint::select_unpredictable, sync::atomic::Ordering};
 
 use crate::{
     entry::Entry,
     family::{Family, Rest, STRIDE},
+    leaf,
+    open::{self, CHUNK},
     prefetch::prefetch,
     view::View,
 };
 
-/// Lookups in step. More do not help: the core tracks no more loads than these cause.
-pub(crate) const STAGE: usize = 64;
-
 /// Branches followed in step: as many as 64 bits of an address are good for, less the bits for a leaf.
 pub(crate) const STEPS_MAX: usize = 64 / STRIDE as usize - 1;
 
-/// As long as more lookups of a stage are at a branch, all go one step: that takes more steps than needed, but each is
-/// quicker than asking who needs it. And so many at the end of a batch are no stage, but looked up one by one.
-const FEW: usize = STAGE / 4;
+/// Lookups in step.
+const LANES: usize = 8;
 
-/// Lookups under way, in step.
-struct Walks {
-    entries: [Entry; STAGE],
-    /// The bits of each address that are not used yet.
-    rests: [u64; STAGE],
-}
+/// So many addresses before its turn, the root's word of an address is asked for.
+const AHEAD: usize = 16;
+
+/// Answers that fit one number as bits.
+const BITS: usize = u64::BITS as usize;
 
 /// Looks all `addrs` up; the slices are of one length.
 #[inline(always)] // compiled once for each set of CPU features: popcount as an instruction doubles the rate
 pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
-    let (stages, tail) = addrs.as_chunks::<STAGE>();
-    let (value_stages, value_tail) = values.as_chunks_mut::<STAGE>();
-    for (addrs, values) in stages.iter().zip(value_stages) {
-        lookup_stage(view, addrs, values);
+    if !open::root_and_leaf_answer_most(view) {
+        return walk(view, addrs, values);
     }
-    if tail.len() <= FEW {
-        for (value, &addr) in value_tail.iter_mut().zip(tail) {
-            *value = view.lookup(addr);
-        }
-        return;
-    }
-    let (mut addrs, mut values) = ([F::Addr::default(); STAGE], [0; STAGE]);
-    addrs[..tail.len()].copy_from_slice(tail);
-    lookup_stage(view, &addrs, &mut values);
-    value_tail.copy_from_slice(&values[..tail.len()]);
-}
-
-#[inline(always)]
-fn lookup_stage<F: Family>(view: &View<'_, F>, addrs: &[F::Addr; STAGE], values: &mut [u32; STAGE]) {
-    let mut walks = Walks { entries: [Entry::default(); STAGE], rests: [0; STAGE] };
-    for &addr in addrs {
-        prefetch(view.words, F::root_of(view.root_level, addr).0);
-    }
-    let mut open = 0;
-    for (at, &addr) in addrs.iter().enumerate() {
-        let (index, bits) = F::root_of(view.root_level, addr);
-        walks.entries[at] = Entry(view.words[index].load(Ordering::Acquire));
-        walks.rests[at] = F::rest(addr, bits).first_bits();
-        open += usize::from(walks.entries[at].is_branch());
-    }
-    let mut steps = STEPS_MAX;
-    while open > FEW && steps > 0 {
-        open = step_all(view.words, &mut walks);
-        steps -= 1;
-    }
-    if open > 0 {
-        open = step_few(view.words, &mut walks, steps);
-    }
-    finish(view.words, &walks, values);
-    if open > 0 {
-        // Deeper than 64 bits below the root, which is beyond all but host routes: one by one.
-        for at in (0..STAGE).filter(|&at| walks.entries[at].is_branch()) {
-            values[at] = view.lookup(addrs[at]);
+    for (addrs, values) in addrs.chunks(CHUNK).zip(values.chunks_mut(CHUNK)) {
+        let open = root_and_leaf(view, addrs, values);
+        if open != 0 {
+            open::look_up(view, open, addrs, values, |addrs, values| walk(view, addrs, values));
         }
     }
 }
 
-/// Takes each lookup that is at a branch one step on; how many then are at one.
-///
-/// Without a branch of the program, which nobody could predict: what is at no branch reads the first word of all, and
-/// forgets it.
+/// Takes each address of a chunk to the root's entry and to a leaf there. Bit i of the answer: that was not all for address i.
 #[inline(always)]
-fn step_all(words: &[AtomicU64], walks: &mut Walks) -> usize {
+fn root_and_leaf<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) -> u128 {
+    // What is said twice here is known when this is compiled.
+    let root = &view.words[..F::root_words(F::ROOT_LEVEL_MAX)];
+    let root_of = |addr| F::root_of(F::ROOT_LEVEL_MAX, addr);
     let mut open = 0;
-    for (entry, rest) in walks.entries.iter_mut().zip(&mut walks.rests) {
-        let (at_branch, mut after) = (entry.is_branch(), *rest);
-        let index = select_unpredictable(at_branch, entry.branch_index(after.next_slot()), 0);
-        let next = words[index].load(Ordering::Acquire);
-        *entry = Entry(select_unpredictable(at_branch, next, entry.0));
-        *rest = select_unpredictable(at_branch, after, *rest);
-        open += usize::from(entry.is_branch());
+    for (number, addrs) in addrs.chunks(BITS).enumerate() {
+        for &addr in addrs.iter().take(AHEAD) {
+            prefetch(root, root_of(addr).0);
+        }
+        let mut open_here = 0_u64;
+        let values = &mut values[number * BITS..][..addrs.len()];
+        for (at, (&addr, value)) in addrs.iter().zip(values).enumerate() {
+            if let Some(&addr) = addrs.get(at + AHEAD) {
+                prefetch(root, root_of(addr).0);
+            }
+            let (index, bits) = root_of(addr);
+            let entry = Entry(root[index].load(Ordering::Acquire));
+            let place = entry.leaf_place(F::rest(addr, bits).next_slot());
+            // Without a branch: what is no leaf reads the first word of all, and is looked up again.
+            *value = leaf::value(view.words, select_unpredictable(entry.is_leaf(), place, 0));
+            open_here |= u64::from(!entry.is_leaf()) << at;
+        }
+        open |= u128::from(open_here) << (number * BITS);
     }
     open
 }
 
-/// Takes those that are at a branch on until none is, or `steps` steps; how many then still are.
+/// Looks all up, [`LANES`] in step.
 #[inline(always)]
-fn step_few(words: &[AtomicU64], walks: &mut Walks, steps: usize) -> usize {
-    let (mut open, mut count) = ([0_u8; STAGE], 0);
-    for (number, entry) in (0..).zip(&walks.entries) {
-        open[count] = number;
-        count += usize::from(entry.is_branch());
+fn walk<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
+    let (groups, tail) = addrs.as_chunks::<LANES>();
+    let (value_groups, value_tail) = values.as_chunks_mut::<LANES>();
+    let ask_for = |addrs: &[F::Addr]| {
+        addrs.iter().for_each(|&addr| prefetch(view.words, F::root_of(view.root_level, addr).0));
+    };
+    ask_for(&addrs[..AHEAD.min(addrs.len())]);
+    for (number, (addrs_here, values)) in groups.iter().zip(value_groups).enumerate() {
+        ask_for(groups.get(number + AHEAD / LANES).map_or(&[], |group| group));
+        walk_group(view, addrs_here, values);
     }
-    for _ in 0..steps {
-        if count == 0 {
-            break;
-        }
-        let mut still_open = 0;
-        for at in 0..count {
-            let number = open[at];
-            let (entry, rest) =
-                (&mut walks.entries[usize::from(number)], &mut walks.rests[usize::from(number)]);
-            *entry = Entry(words[entry.branch_index(rest.next_slot())].load(Ordering::Acquire));
-            open[still_open] = number;
-            still_open += usize::from(entry.is_branch());
-        }
-        count = still_open;
+    for (value, &addr) in value_tail.iter_mut().zip(tail) {
+        *value = view.lookup(addr);
     }
-    count
 }
 
-/// The last step of each lookup.
 #[inline(always)]
-fn finish(words: &[AtomicU64], walks: &Walks, values: &mut [u32; STAGE]) {
-    for ((value, &entry), mut rest) in values.iter_mut().zip(&walks.entries).zip(walks.rests) {
-        let (index, shift) = entry.leaf_place(rest.next_slot());
+fn walk_group<F: Family>(view: &View<'_, F>, addrs: &[F::Addr; LANES], values: &mut [u32; LANES]) {
+    let mut entries = [Entry::default(); LANES];
+    let mut rests = [0; LANES];
+    for lane in 0..LANES {
+        let (index, bits) = F::root_of(view.root_level, addrs[lane]);
+        entries[lane] = Entry(view.words[index].load(Ordering::Acquire));
+        rests[lane] = F::first_rest(addrs[lane], bits);
+    }
+    let mut steps = STEPS_MAX;
+    // All asked at once: what a single one says is hard to predict.
+    while Entry(entries.iter().fold(0, |union, entry| union | entry.0)).is_branch() {
+        if steps == 0 {
+            // Deeper than 64 bits below the root, which is beyond all but host routes: one by one.
+            *values = addrs.map(|addr| view.lookup(addr));
+            return;
+        }
+        steps -= 1;
+        for lane in 0..LANES {
+            let (entry, mut after) = (entries[lane], rests[lane]);
+            let index = select_unpredictable(entry.is_branch(), entry.branch_index(after.next_slot()), 0);
+            let next = Entry(view.words[index].load(Ordering::Acquire));
+            entries[lane] = select_unpredictable(entry.is_branch(), next, entry);
+            rests[lane] = select_unpredictable(entry.is_branch(), after, rests[lane]);
+        }
+    }
+    for lane in 0..LANES {
+        let (entry, mut rest) = (entries[lane], rests[lane]);
+        let place = entry.leaf_place(rest.next_slot());
         // Without a branch: what is no leaf reads the first word of all, and forgets it.
-        let word = words[select_unpredictable(entry.is_leaf(), index, 0)].load(Ordering::Acquire);
-        *value = select_unpredictable(entry.is_direct(), entry.value(), Entry::leaf_value(word, shift));
+        let found = leaf::value(view.words, select_unpredictable(entry.is_leaf(), place, 0));
+        values[lane] = select_unpredictable(entry.is_direct(), entry.value(), found);
     }
 }

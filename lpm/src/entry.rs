@@ -23,7 +23,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::family::SLOTS;
+use crate::{family::SLOTS, leaf};
 
 /// One step of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,12 +33,12 @@ pub(crate) struct Entry(pub(crate) u64);
 pub(crate) const DIRECT: u64 = 1 << 32;
 /// The runs are entries, which lead on.
 pub(crate) const BRANCH: u64 = 1 << 33;
+/// Both of these, in an entry's upper half.
+const KIND: u32 = ((DIRECT | BRANCH) >> u32::BITS) as u32;
 /// Where the base, or the value, begins.
 pub(crate) const BASE_SHIFT: u32 = 34;
 /// So many words can be addressed by a base.
 pub(crate) const WORDS_MAX: usize = 1 << 30;
-/// Runs of a leaf in a word.
-const LEAF_RUNS: u32 = 4;
 
 impl Entry {
     /// The answer `value` (0 = no route).
@@ -68,7 +68,13 @@ impl Entry {
 
     #[inline]
     pub(crate) fn is_leaf(self) -> bool {
-        self.0 & (DIRECT | BRANCH) == 0
+        self.upper() & KIND == 0
+    }
+
+    /// Base, or value, and kind.
+    #[inline]
+    fn upper(self) -> u32 {
+        (self.0 >> u32::BITS) as u32
     }
 
     /// The answer, of a direct entry.
@@ -88,7 +94,7 @@ impl Entry {
         if !self.is_leaf() || self.0 as u32 != 0 {
             return self;
         }
-        Self::direct(Self::leaf_value(words[self.base() as usize].load(Ordering::Relaxed), 0))
+        Self::direct(leaf::value(words, self.leaf_place(0)))
     }
 
     /// The run that `slot` is in.
@@ -103,7 +109,7 @@ impl Entry {
         let runs = (self.0 as u32).count_ones() + 1;
         match self {
             _ if self.is_branch() => runs,
-            _ if self.is_leaf() => runs.div_ceil(LEAF_RUNS),
+            _ if self.is_leaf() => runs.div_ceil(leaf::VALUES),
             _ => 0,
         }
     }
@@ -114,17 +120,11 @@ impl Entry {
         (self.base() + self.run(slot)) as usize
     }
 
-    /// Of a leaf: the word with the value for `slot`, and how far it is shifted up in there.
+    /// Of a leaf: the place of the value for `slot`, as [`leaf::value`] counts.
     #[inline]
-    pub(crate) fn leaf_place(self, slot: u32) -> (usize, u32) {
-        let run = self.run(slot);
-        ((self.base() + run / LEAF_RUNS) as usize, run % LEAF_RUNS * u16::BITS)
-    }
-
-    /// The value at `shift` of a leaf's `word`.
-    #[inline]
-    pub(crate) fn leaf_value(word: u64, shift: u32) -> u32 {
-        u32::from((word >> shift) as u16)
+    pub(crate) fn leaf_place(self, slot: u32) -> u32 {
+        // The kind is 0, so base and kind together count values.
+        self.upper().wrapping_add(self.run(slot))
     }
 
     /// Of a plain entry: the plain entry for each slot.
@@ -145,8 +145,7 @@ impl Entry {
             return Self(words[self.branch_index(slot as u32)].load(Ordering::Relaxed)).plain(words);
         }
         if self.is_leaf() {
-            let (word, shift) = self.leaf_place(slot as u32);
-            return Self::direct(Self::leaf_value(words[word].load(Ordering::Relaxed), shift));
+            return Self::direct(leaf::value(words, self.leaf_place(slot as u32)));
         }
         self
     }
@@ -190,7 +189,7 @@ impl Packed {
         }
         if Entry(all).is_direct() && union >> BASE_SHIFT <= u64::from(u16::MAX) {
             let words = pack_values(&runs, count);
-            return Self { form: Form::Leaf, bitmap, words, len: count.div_ceil(LEAF_RUNS) };
+            return Self { form: Form::Leaf, bitmap, words, len: count.div_ceil(leaf::VALUES) };
         }
         Self { form: Form::Branch, bitmap, words: runs, len: count }
     }
@@ -231,7 +230,7 @@ impl Packed {
 fn pack_values(runs: &[u64; SLOTS], count: u32) -> [u64; SLOTS] {
     let mut words = [0; SLOTS];
     for (run, &entry) in (0..).zip(&runs[..count as usize]) {
-        words[(run / LEAF_RUNS) as usize] |= (entry >> BASE_SHIFT) << (run % LEAF_RUNS * u16::BITS);
+        words[(run / leaf::VALUES) as usize] |= (entry >> BASE_SHIFT) << (run % leaf::VALUES * u16::BITS);
     }
     words
 }

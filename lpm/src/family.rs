@@ -33,6 +33,9 @@ pub trait Family: sealed::Sealed + Copy + Ord + Hash + fmt::Debug + Send + Sync 
     /// The largest root: how many strides it may stand for.
     #[doc(hidden)]
     const ROOT_LEVEL_MAX: u8;
+    /// Whether nearly all lookups in a table with the largest root end in its entry or in a leaf below it.
+    #[doc(hidden)]
+    const ROOT_AND_LEAF: bool;
     /// From so many routes on the root stands for 2, 3, … strides.
     #[doc(hidden)]
     const ROOT_GROWS_AT: &'static [usize];
@@ -59,6 +62,9 @@ pub trait Family: sealed::Sealed + Copy + Ord + Hash + fmt::Debug + Send + Sync 
     /// What is left of an address after `bits`, left-aligned.
     #[doc(hidden)]
     fn rest(addr: Self::Addr, bits: u8) -> Self::Rest;
+    /// The first 64 bits of that; `bits` being 1 to 63.
+    #[doc(hidden)]
+    fn first_rest(addr: Self::Addr, bits: u8) -> u64;
     #[doc(hidden)]
     type Rest: Rest;
     #[doc(hidden)]
@@ -86,16 +92,9 @@ pub trait Family: sealed::Sealed + Copy + Ord + Hash + fmt::Debug + Send + Sync 
 pub trait Rest: Copy {
     /// Takes the next five bits.
     fn next_slot(&mut self) -> u32;
-    /// The first 64 bits.
-    fn first_bits(self) -> u64;
 }
 
 impl Rest for u64 {
-    #[inline]
-    fn first_bits(self) -> u64 {
-        self
-    }
-
     #[inline]
     fn next_slot(&mut self) -> u32 {
         let slot = *self >> (Self::BITS - u32::from(STRIDE));
@@ -105,11 +104,6 @@ impl Rest for u64 {
 }
 
 impl Rest for u128 {
-    #[inline]
-    fn first_bits(self) -> u64 {
-        (self >> 64) as u64
-    }
-
     #[inline]
     fn next_slot(&mut self) -> u32 {
         let slot = *self >> (Self::BITS - u32::from(STRIDE));
@@ -133,6 +127,7 @@ impl Family for V4 {
     const PAD: u8 = 1;
     const LEVELS: u8 = 7;
     const ROOT_LEVEL_MAX: u8 = 4;
+    const ROOT_AND_LEAF: bool = true; // the root's 19 bits and a leaf's 5 make a /24
     // 128 B, 4 KB, 128 KB, 4 MB: never more than 64 bytes of root for a route.
     const ROOT_GROWS_AT: &'static [usize] = &[256, 8_192, 65_536];
 
@@ -171,6 +166,11 @@ impl Family for V4 {
         u64::from(addr) << (32 + bits)
     }
 
+    #[inline]
+    fn first_rest(addr: u32, bits: u8) -> u64 {
+        Self::rest(addr, bits)
+    }
+
     fn to_ip(addr: u32) -> IpAddr {
         IpAddr::V4(addr.into())
     }
@@ -207,6 +207,7 @@ impl Family for V6 {
     const PAD: u8 = 2;
     const LEVELS: u8 = 26;
     const ROOT_LEVEL_MAX: u8 = 5;
+    const ROOT_AND_LEAF: bool = false;
     // 64 B, 320 B, 8 KB, 256 KB, 8 MB.
     const ROOT_GROWS_AT: &'static [usize] = &[32, 512, 8_192, 65_536];
 
@@ -260,6 +261,13 @@ impl Family for V6 {
     #[inline]
     fn rest(addr: u128, bits: u8) -> u128 {
         addr << bits
+    }
+
+    #[inline]
+    fn first_rest(addr: u128, bits: u8) -> u64 {
+        // By halves, which are quicker to shift.
+        let (high, low) = ((addr >> 64) as u64, addr as u64);
+        high.wrapping_shl(bits.into()) | low.wrapping_shr(64 - u32::from(bits))
     }
 
     fn to_ip(addr: u128) -> IpAddr {

@@ -1,15 +1,42 @@
-//! One value of a leaf, loaded by itself.
+//! One value of a leaf.
 //!
-//! A leaf's values lie four in a word. Loading a word and shifting takes four instructions more than loading the value.
-#![expect(unsafe_code, reason = "the room for a load whose bounds the table itself keeps")]
+//! A leaf's values lie four in a word. x86 loads a quarter of a word by itself; elsewhere the word is loaded and shifted.
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "the room for a load whose bounds the table itself keeps")
+)]
 
-use std::{arch::asm, sync::atomic::AtomicU64};
+use std::sync::atomic::AtomicU64;
+
+/// Values in a word.
+pub(crate) const VALUES: u32 = 4;
 
 /// The value at `place`: the table looked at as values of 16 bits, from its first word on.
 ///
+/// # Panics
+/// When the table has no such word.
+#[inline(always)] // a call would cost more than the load
+pub(crate) fn value(words: &[AtomicU64], place: u32) -> u32 {
+    let word = &words[(place / VALUES) as usize];
+    #[cfg(target_arch = "x86_64")]
+    {
+        let _ = word;
+        // SAFETY: there is such a word.
+        unsafe { load(words, place) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let word = word.load(std::sync::atomic::Ordering::Acquire);
+        u32::from((word >> (place % VALUES * u16::BITS)) as u16)
+    }
+}
+
+/// As [`value`], unchecked.
+///
 /// # Safety
-/// The word that `place` is in is one of the table's: `place` / 4 is less than the number of words.
-#[inline]
+/// `place` is in one of the words.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)] // as above
 pub(crate) unsafe fn load(words: &[AtomicU64], place: u32) -> u32 {
     let value;
     // SAFETY: reads part of a word, which is there by the caller's promise. Words are stored whole, so a part of one is of
@@ -17,7 +44,7 @@ pub(crate) unsafe fn load(words: &[AtomicU64], place: u32) -> u32 {
     // a load of another width than the stores.) The compiler is not told that this block leaves memory alone, so it moves
     // no other load before it.
     unsafe {
-        asm!(
+        std::arch::asm!(
             "movzx {value:e}, word ptr [{words} + 2*{place}]",
             words = in(reg) words.as_ptr(),
             place = in(reg) u64::from(place),

@@ -110,8 +110,8 @@ mod family;
 mod fib;
 mod interned;
 mod iter;
-#[cfg(target_arch = "x86_64")]
 mod leaf;
+mod open;
 #[cfg(target_arch = "x86_64")]
 mod pipeline;
 mod pool;

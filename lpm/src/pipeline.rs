@@ -1,9 +1,9 @@
-//! IPv4 with the largest root, which a full table has: nearly every address ends in the root's entry or in a leaf below it.
+//! Root and leaf, for the vector engines: three things to do for an address, which overlap those of others.
 //!
-//! So there are three things to do for it: load its entry, work out which value of which leaf it leads to, load that value.
+//! Load its entry from the root, work out which value of which leaf that leads to, load the value.
 //! A chunk of addresses goes through them as through a pipeline, group by group: while the entries of one group come from
 //! memory, values of an earlier one do, and the arithmetic of a third runs. Those few that lead to a branch are looked up
-//! afterwards.
+//! afterwards ([`crate::open`]).
 //!
 //! How a group's entries are loaded, and the arithmetic, are the engines' ([`crate::avx512`], [`crate::avx2`]).
 #![expect(
@@ -13,17 +13,10 @@
 
 use std::mem::MaybeUninit;
 
-use crate::{family::V4, leaf, view::View};
+use crate::{family::V4, leaf, open::CHUNK, view::View};
 
-/// Addresses in a chunk: as many as a port gives at once.
-const CHUNK: usize = 128;
 /// The smallest group.
 const WIDE_MIN: usize = 8;
-/// If more than so many of a chunk lead to a branch, they are walked like those of any table.
-const MANY: u32 = 16;
-/// Else they are looked up by so many, without asking how many there are: nobody could predict the answer, and what waits for
-/// memory behind a wrong prediction has to begin anew.
-const TOGETHER: usize = 4;
 
 /// What an engine does for a group of `WIDE` addresses.
 pub(crate) trait Steps<const WIDE: usize> {
@@ -113,51 +106,4 @@ unsafe fn groups_through<S: Steps<WIDE>, const WIDE: usize>(
         }
     }
     u128::from(open[0]) | u128::from(open[1]) << u64::BITS
-}
-
-/// Looks those up that the pipeline has left open: they lead to a branch, or to a value that is too large for a leaf. If they
-/// are many, `walk` does.
-#[inline(always)]
-pub(crate) fn look_up_open(
-    view: &View<'_, V4>,
-    open: u128,
-    addrs: &[u32],
-    values: &mut [u32],
-    walk: impl Fn(&[u32], &mut [u32]),
-) {
-    if open.count_ones() > MANY {
-        let (mut open_addrs, mut found, count) = ([0; CHUNK], [0; CHUNK], open.count_ones() as usize);
-        for (addr, at) in open_addrs.iter_mut().zip(bits(open)) {
-            *addr = addrs[at];
-        }
-        walk(&open_addrs[..count], &mut found[..count]);
-        for (value, at) in found.into_iter().zip(bits(open)) {
-            values[at] = value;
-        }
-        return;
-    }
-    let mut rest = open;
-    while rest != 0 {
-        let mut deeper = false;
-        for _ in 0..TOGETHER {
-            // Nothing left: the first address, once more.
-            let at = if rest == 0 { 0 } else { rest.trailing_zeros() as usize };
-            rest &= rest.wrapping_sub(1);
-            let (value, at_branch) = view.lookup_through_one_branch(addrs[at]);
-            values[at] = value;
-            deeper |= at_branch;
-        }
-        if deeper {
-            return bits(open).for_each(|at| values[at] = view.lookup(addrs[at]));
-        }
-    }
-}
-
-/// Which bits are set.
-fn bits(mut mask: u128) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let at = (mask != 0).then(|| mask.trailing_zeros() as usize)?;
-        mask &= mask - 1;
-        Some(at)
-    })
 }

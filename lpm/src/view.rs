@@ -15,6 +15,7 @@ use crate::{
     engine::Engine,
     entry::Entry,
     family::{Family, Rest},
+    leaf,
     prefix::Value,
     words::Words,
 };
@@ -88,8 +89,7 @@ impl<F: Family> View<'_, F> {
         if entry.is_direct() {
             return entry.value();
         }
-        let (word, shift) = entry.leaf_place(rest.next_slot());
-        Entry::leaf_value(self.words[word].load(Ordering::Acquire), shift)
+        leaf::value(self.words, entry.leaf_place(rest.next_slot()))
     }
 
     /// As [`lookup`](Self::lookup), if there is at most one branch on the way; else the second answer is that there are
@@ -105,9 +105,8 @@ impl<F: Family> View<'_, F> {
         let below = Entry(self.words[below].load(Ordering::Acquire));
         let slot = select_unpredictable(entry.is_branch(), rest.next_slot(), slot);
         let entry = select_unpredictable(entry.is_branch(), below, entry);
-        let (word, shift) = entry.leaf_place(slot);
-        let word = self.words[select_unpredictable(entry.is_leaf(), word, 0)].load(Ordering::Acquire);
-        let value = select_unpredictable(entry.is_direct(), entry.value(), Entry::leaf_value(word, shift));
+        let found = leaf::value(self.words, select_unpredictable(entry.is_leaf(), entry.leaf_place(slot), 0));
+        let value = select_unpredictable(entry.is_direct(), entry.value(), found);
         (value, entry.is_branch())
     }
 

@@ -20,13 +20,17 @@ struct Version<F: Bits> {
     answers: [u32; PROBES],
 }
 
-/// Changes to a table of up to some thousand routes, with the answers of the plain table.
-fn history<F: Bits>(random: &mut Random, probes: &[F::Addr], length: usize) -> Vec<Version<F>> {
-    let mut model = Model::<F>::new();
-    let mut answers = [0; PROBES];
-    let mut growing = true;
+/// Changes to a table of up to some thousand routes more than `model` has, with the answers of the plain table.
+fn history<F: Bits>(
+    random: &mut Random,
+    mut model: Model<F>,
+    probes: &[F::Addr],
+    length: usize,
+) -> Vec<Version<F>> {
+    let mut answers = first_answers(&model, probes);
+    let (there, mut growing) = (model.0.len(), true);
     let change = |_| {
-        growing = if growing { model.0.len() < 3_000 } else { model.0.len() < 50 };
+        growing = model.0.len() < there + if growing { 3_000 } else { 50 };
         let prefix = random_prefix(random);
         let insert = random.chance(if growing { 75 } else { 25 });
         let (prefix, value) = if insert {
@@ -46,6 +50,10 @@ fn history<F: Bits>(random: &mut Random, probes: &[F::Addr], length: usize) -> V
     (0..length).map(change).collect()
 }
 
+fn first_answers<F: Bits>(model: &Model<F>, probes: &[F::Addr]) -> [u32; PROBES] {
+    std::array::from_fn(|number| model.raw(probes[number]))
+}
+
 /// How far the writer is: version `finished` is complete, `started` may have begun.
 #[derive(Default)]
 struct Progress {
@@ -59,7 +67,7 @@ fn check<F: Bits>(
     reader: &mut ze_sync::Reader,
     table: &LpmReader<F>,
     probes: &[F::Addr],
-    history: &[Version<F>],
+    (first_answers, history): (&[u32; PROBES], &[Version<F>]),
     progress: &Progress,
 ) -> usize {
     let mut batches = 0;
@@ -77,7 +85,7 @@ fn check<F: Bits>(
         let last = progress.started.load(Ordering::SeqCst);
         for (index, value) in values.iter().enumerate() {
             let known = |version: usize| match version {
-                0 => *value == 0,
+                0 => first_answers[index] == *value,
                 _ => history[version - 1].answers[index] == *value,
             };
             let (probe, way) = (probes[index], if batches % 2 == 0 { engine.name() } else { "one by one" });
@@ -89,19 +97,28 @@ fn check<F: Bits>(
     batches
 }
 
-fn run<F: Bits>() {
+/// With so many routes before it begins.
+fn run<F: Bits>(routes: usize) {
     let mut random = Random(seed());
     let probes: Vec<_> = (0..PROBES).map(|_| random_addr::<F>(&mut random)).collect();
-    let history = history::<F>(&mut random, &probes, operations(6_000) as usize);
+    let mut model = Model::<F>::new();
+    while model.0.len() < routes {
+        let len = F::BITS / 4 + random.below(u64::from(F::BITS) * 5 / 8) as u8;
+        let prefix = Prefix::containing(F::random(&mut random), len).unwrap();
+        model.0.insert(prefix, random_value(&mut random));
+    }
     let domain = Domain::new();
-    let mut table = Lpm::<F>::new(&domain, Config::default());
+    let there = model.0.iter().map(|(&prefix, &value)| (prefix, value));
+    let mut table = Lpm::<F>::build(&domain, Config::default(), there).unwrap();
+    let first_answers = first_answers(&model, &probes);
+    let history = history::<F>(&mut random, model, &probes, operations(6_000) as usize);
     let progress = Progress::default();
     thread::scope(|scope| {
         let readers: Vec<_> = Engine::all()
             .into_iter()
             .map(|engine| {
                 let (mut reader, table) = (domain.register().unwrap(), table.reader().with_engine(engine));
-                let (probes, history, progress) = (&probes, &history, &progress);
+                let (probes, history, progress) = (&probes, (&first_answers, &history[..]), &progress);
                 scope.spawn(move || check(engine, &mut reader, &table, probes, history, progress))
             })
             .collect();
@@ -124,12 +141,25 @@ fn run<F: Bits>() {
     assert_eq!(table.memory().retired_bytes, 0, "nothing is held once the readers have left");
 }
 
+/// As many as give a table its largest root, and more than are taken out meanwhile.
+const MANY: usize = 70_000;
+
 #[test]
 fn each_ipv4_answer_belongs_to_some_version_of_the_table() {
-    run::<V4>();
+    run::<V4>(0);
 }
 
 #[test]
 fn each_ipv6_answer_belongs_to_some_version_of_the_table() {
-    run::<V6>();
+    run::<V6>(0);
+}
+
+#[test]
+fn each_ipv4_answer_belongs_to_some_version_of_a_large_table() {
+    run::<V4>(MANY);
+}
+
+#[test]
+fn each_ipv6_answer_belongs_to_some_version_of_a_large_table() {
+    run::<V6>(MANY);
 }

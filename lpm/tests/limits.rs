@@ -118,6 +118,59 @@ fn a_batch_may_have_any_length_and_must_have_one() {
     }
 }
 
+#[test]
+fn any_number_of_a_batch_may_lead_below_the_leaves_or_to_large_values() {
+    let domain = Domain::new();
+    // Each of these has a /19, which is a word of the largest root, for itself.
+    let block = |number: u32| number << 13;
+    let host = |number: u32| (Prefix4::new(block(number) | 0x1234, 32).unwrap(), value(1 + number % 200));
+    let large = |number: u32| (Prefix4::new(block(number), 24).unwrap(), value(70_000 + number));
+    let whole = |number: u32| (Prefix4::new(block(number), 19).unwrap(), value(80_000 + number));
+    let plain = |number: u32| (Prefix4::new(block(number), 24).unwrap(), value(1 + number % 300));
+    let routes = (0..70_000).map(|number| match number % 8 {
+        0 => host(number),
+        1 => large(number),
+        2 => whole(number),
+        _ => plain(number),
+    });
+    let table = Lpm4::build(&domain, Config::default(), routes).unwrap();
+    let reader = domain.register().unwrap();
+    let guard = reader.enter();
+    let mut random = Random(seed());
+    for engine in Engine::all() {
+        let source = table.reader().with_engine(engine);
+        let view = source.view(&guard);
+        for (kind, open) in (0..3).flat_map(|kind| (0..=128).map(move |open| (kind, open))) {
+            let length = open.max(1) + random.below(140) as usize;
+            let mut addrs: Vec<_> = (0..length as u32).map(|number| block(number * 8 + 3) | 5).collect();
+            for addr in &mut addrs[..open] {
+                let number = random.below(8_000) as u32 * 8 + kind;
+                *addr = block(number) | if kind == 0 { 0x1234 } else { 5 };
+            }
+            addrs.sort_by_cached_key(|_| random.next());
+            let mut values = vec![u32::MAX; length];
+            view.lookup_batch(&addrs, &mut values);
+            let expected: Vec<_> = addrs.iter().map(|&addr| table.lookup(addr).unwrap().1.get()).collect();
+            assert_eq!(values, expected, "{}, {open} of {length}, kind {kind}", engine.name());
+        }
+    }
+}
+
+#[test]
+fn values_that_came_and_went_cost_nothing() {
+    let domain = Domain::new();
+    let mut reader = domain.register().unwrap();
+    let mut table = Lpm4::build(&domain, Config::default(), routes::<V4>(100)).unwrap();
+    let first = table.memory().total_bytes();
+    for raw in 1..=70_000 {
+        table.insert(prefix4("10.0.0.0/8"), value(raw)).unwrap();
+        assert_eq!(table.reader().view(&reader.enter()).lookup(0x0aff_ffff), raw);
+        reader.quiescent();
+    }
+    let last = table.memory().total_bytes();
+    assert!(last <= first + 2_048, "{first} bytes, then {last}");
+}
+
 /// A customer's VRF: a default route, sites, their subnets, and host routes of loopbacks.
 fn vrf<F: Family>(texts: &[String]) -> Vec<(Prefix<F>, Value)> {
     let route = |(number, text): (usize, &String)| (text.parse().unwrap(), value(number as u32 % 8 + 1));
@@ -135,7 +188,15 @@ fn a_vrf_of_a_hundred_routes_takes_ten_kilobytes_at_most() {
     six.extend((0..9).map(|site| format!("2001:db8:{site:x}::/48")));
     six.extend((0..60).map(|subnet| format!("2001:db8:{:x}:{:x}::/64", subnet % 9, subnet * 4)));
     six.extend((0..30).map(|host| format!("2001:db8:ffff::{host:x}/128")));
+    // As if every route had a nexthop of its own, far from those of the others.
+    let scattered = |count: usize| {
+        let routes = vrf::<V4>(&four[..count]).into_iter().zip(1..);
+        routes.map(|((prefix, _), number)| (prefix, value(number * 600)))
+    };
     for count in [0, 16, 100] {
+        let wide = Lpm4::build(&domain, Config::default(), scattered(count)).unwrap().memory();
+        println!("{count} routes, {count} values: IPv4 {wide:?}");
+        assert!(wide.total_bytes() <= 10 << 10, "{wide:?}");
         let four = Lpm4::build(&domain, Config::default(), vrf(&four[..count])).unwrap().memory();
         let six = Lpm6::build(&domain, Config::default(), vrf(&six[..count])).unwrap().memory();
         println!("{count} routes: IPv4 {four:?}, IPv6 {six:?}");

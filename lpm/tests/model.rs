@@ -15,6 +15,8 @@ struct Check<F: Bits> {
     view: LpmReader<F>,
     /// Routes the table grows to before most of it is taken out again.
     crowd: usize,
+    /// Routes that it keeps.
+    floor: usize,
 }
 
 impl<F: Bits> Check<F> {
@@ -22,18 +24,41 @@ impl<F: Bits> Check<F> {
         let domain = Domain::new();
         let table = Lpm::new(&domain, config);
         let (view, reader) = (table.reader(), domain.register().unwrap());
-        Self { random: Random(seed), table, model: Model::new(), reader, view, crowd: 1_000 }
+        Self { random: Random(seed), table, model: Model::new(), reader, view, crowd: 1_000, floor: 0 }
+    }
+
+    /// Fills the table until it has the largest root, so that engines go their quickest way.
+    fn fill(&mut self) {
+        while self.model.0.len() < 80_000 {
+            let len = F::BITS / 4 + self.random.below(u64::from(F::BITS) * 5 / 8) as u8;
+            let prefix = Prefix::containing(F::random(&mut self.random), len).unwrap();
+            self.model.0.insert(prefix, random_value(&mut self.random));
+        }
+        self.table.extend(self.model.0.iter().map(|(&prefix, &value)| (prefix, value))).unwrap();
+        self.floor = self.table.len() - 1_000;
+        self.crowd = self.table.len();
+        self.assert_largest_root();
+    }
+
+    fn assert_largest_root(&self) {
+        let bytes = self.table.memory().lookup_bytes;
+        assert!(bytes > 4 << 20, "the largest root has 4 MB and more: {bytes}");
     }
 
     fn run(&mut self, operations: u64) {
+        self.run_without_drain(operations);
+        self.drain();
+    }
+
+    fn run_without_drain(&mut self, operations: u64) {
         let mut growing = true;
         for operation in 0..operations {
             if self.model.0.len() > self.crowd {
                 growing = false;
             }
-            if !growing && self.model.0.len() < self.crowd / 20 {
+            if !growing && self.model.0.len() < self.floor + (self.crowd - self.floor) / 20 {
                 growing = true;
-                self.crowd = 100 + self.random.below(10_000) as usize;
+                self.crowd = self.floor + 100 + self.random.below(10_000) as usize;
             }
             match self.random.below(10_000) {
                 0 => self.extend(),
@@ -46,7 +71,6 @@ impl<F: Bits> Check<F> {
             self.reader.quiescent();
         }
         self.compare_all();
-        self.drain();
     }
 
     fn insert(&mut self) {
@@ -117,6 +141,11 @@ impl<F: Bits> Check<F> {
         let count = self.random.below(300);
         let addrs: Vec<_> = (0..count).map(|_| random_addr::<F>(&mut self.random)).collect();
         self.compare(&addrs);
+        // Anywhere, and where there are routes: most of these of a large table end in its root or a leaf below it.
+        let routes: Vec<_> = self.model.0.keys().step_by(100).copied().collect();
+        let mut addrs: Vec<_> = routes.iter().map(F::last).collect();
+        addrs.extend((0..count).map(|_| F::random(&mut self.random)));
+        self.compare(&addrs);
     }
 
     fn drain(&mut self) {
@@ -152,4 +181,20 @@ fn ipv4_with_the_smallest_root_equals_the_plain_table() {
 fn ipv6_with_the_smallest_root_equals_the_plain_table() {
     let config = Config { root_bits_max: 0, ..Config::default() };
     Check::<V6>::new(seed(), config).run(operations(200_000) / 4);
+}
+
+#[test]
+fn ipv4_with_the_largest_root_equals_the_plain_table() {
+    let mut check = Check::<V4>::new(seed(), Config::default());
+    check.fill();
+    check.run_without_drain(operations(200_000) / 8);
+    check.assert_largest_root();
+}
+
+#[test]
+fn ipv6_with_the_largest_root_equals_the_plain_table() {
+    let mut check = Check::<V6>::new(seed(), Config::default());
+    check.fill();
+    check.run_without_drain(operations(200_000) / 8);
+    check.assert_largest_root();
 }

@@ -1,0 +1,69 @@
+//! What is left of a chunk when the quick way has answered most of it.
+//!
+//! With the largest root of IPv4, which a full table has, nearly every address ends in the root's entry or in a leaf below it.
+//! So engines try no more at first ([`Family::ROOT_AND_LEAF`]), and say by bits whom that left open: those that lead to a
+//! branch, or to a value that is too large for a leaf.
+
+use crate::{family::Family, view::View};
+
+/// Addresses in a chunk: as many as a port gives at once.
+pub(crate) const CHUNK: usize = 128;
+
+/// If more than so many of a chunk lead to a branch, they are walked like those of any table.
+const MANY: u32 = 16;
+/// Else they are looked up by so many, without asking how many there are: nobody could predict the answer, and what waits for
+/// memory behind a wrong prediction has to begin anew.
+const TOGETHER: usize = 4;
+
+/// Whether the quick way answers most.
+#[inline]
+pub(crate) fn root_and_leaf_answer_most<F: Family>(view: &View<'_, F>) -> bool {
+    F::ROOT_AND_LEAF && view.root_level == F::ROOT_LEVEL_MAX
+}
+
+/// Looks the open ones of a chunk up. If they are many, `walk` does.
+#[inline(always)] // into code for a CPU feature
+pub(crate) fn look_up<F: Family>(
+    view: &View<'_, F>,
+    open: u128,
+    addrs: &[F::Addr],
+    values: &mut [u32],
+    walk: impl Fn(&[F::Addr], &mut [u32]),
+) {
+    if open.count_ones() > MANY {
+        let (mut open_addrs, mut found) = ([F::Addr::default(); CHUNK], [0; CHUNK]);
+        let count = open.count_ones() as usize;
+        for (addr, at) in open_addrs.iter_mut().zip(bits(open)) {
+            *addr = addrs[at];
+        }
+        walk(&open_addrs[..count], &mut found[..count]);
+        for (value, at) in found.into_iter().zip(bits(open)) {
+            values[at] = value;
+        }
+        return;
+    }
+    let mut rest = open;
+    while rest != 0 {
+        let mut deeper = false;
+        for _ in 0..TOGETHER {
+            // Nothing left: the first address, once more.
+            let at = if rest == 0 { 0 } else { rest.trailing_zeros() as usize };
+            rest &= rest.wrapping_sub(1);
+            let (value, at_branch) = view.lookup_through_one_branch(addrs[at]);
+            values[at] = value;
+            deeper |= at_branch;
+        }
+        if deeper {
+            return bits(open).for_each(|at| values[at] = view.lookup(addrs[at]));
+        }
+    }
+}
+
+/// Which bits are set.
+fn bits(mut mask: u128) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let at = (mask != 0).then(|| mask.trailing_zeros() as usize)?;
+        mask &= mask - 1;
+        Some(at)
+    })
+}
