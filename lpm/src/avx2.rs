@@ -28,7 +28,7 @@ use crate::{
     batch::STEPS_MAX,
     entry::{BASE_SHIFT, BRANCH, DIRECT},
     family::{Family, ROOT_AT, STRIDE, V4, V6, V6_GLOBAL, V6_OUTER},
-    leaf, open,
+    open,
     pipeline::{self, Places, Steps},
     quad,
     view::View,
@@ -59,7 +59,7 @@ pub(crate) fn detected() -> bool {
 /// Looks all `addrs` up; the slices are of one length.
 #[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
 pub(crate) fn lookup4(view: &View<'_, V4>, addrs: &[u32], values: &mut [u32]) {
-    if !open::root_and_leaf_answer_most(view) {
+    if !open::root_and_leaf_answer_most::<V4>(view.root_level) {
         return walk4(view, addrs, values);
     }
     let root = &view.words[ROOT_AT..];
@@ -255,39 +255,28 @@ fn finish(
     rests: &[__m256i; GROUPS],
     values: &mut [u32; STAGE],
 ) {
-    let mut places = [0; STAGE];
-    let (groups, _) = places.as_chunks_mut::<LANES>();
-    for (places, (&entries, &rests)) in groups.iter_mut().zip(entries.iter().zip(rests)) {
-        // Of a leaf's upper half the lowest bits, which say its kind, are 0: it counts values already.
-        let place = _mm256_add_epi64(_mm256_srli_epi64::<32>(entries), run(entries, rests));
-        let kind = _mm256_and_si256(entries, _mm256_set1_epi64x((BRANCH | DIRECT) as i64));
-        let leaf = _mm256_cmpeq_epi64(kind, _mm256_setzero_si256());
-        let place = narrow(_mm256_and_si256(leaf, place));
-        // SAFETY: a group is four places of four bytes.
-        unsafe { _mm_storeu_si128(places.as_mut_ptr().cast(), place) };
-    }
-    for (value, &place) in values.iter_mut().zip(&places) {
-        // SAFETY: a leaf leads to words of the table, see `Entry`; the place of the others is the first word.
-        *value = unsafe { leaf::load(words, place) };
-    }
-    let union = entries.iter().fold(_mm256_setzero_si256(), |union, &more| _mm256_or_si256(union, more));
-    if lanes(has::<{ 63 - DIRECT.trailing_zeros() as i32 }>(union)) != 0 {
-        take_large(entries, values);
-    }
-}
-
-/// The values that are too large for leaves.
-#[target_feature(enable = "avx2,popcnt,bmi1,bmi2")]
-fn take_large(entries: &[__m256i; GROUPS], values: &mut [u32; STAGE]) {
+    // Asked of all at once: what a single register says is hard to predict.
+    let direct = _mm256_set1_epi64x(DIRECT as i64);
+    let all = entries.iter().fold(direct, |all, &more| _mm256_and_si256(all, more));
+    let any_leaf = lanes(_mm256_cmpeq_epi64(all, direct)) != (1 << LANES) - 1;
     let (groups, _) = values.as_chunks_mut::<LANES>();
-    for (values, &entries) in groups.iter_mut().zip(entries) {
-        let direct = lanes(has::<{ 63 - DIRECT.trailing_zeros() as i32 }>(entries));
-        let (mut large, answers) = ([0; LANES], narrow(base(entries)));
-        // SAFETY: a group is four values of four bytes.
-        unsafe { _mm_storeu_si128(large.as_mut_ptr().cast(), answers) };
-        for lane in (0..LANES).filter(|lane| direct >> lane & 1 == 1) {
-            values[lane] = large[lane];
+    for (values, (&entries, &rests)) in groups.iter_mut().zip(entries.iter().zip(rests)) {
+        let mut answers = base(entries);
+        let kind = _mm256_and_si256(entries, _mm256_set1_epi64x((BRANCH | DIRECT) as i64));
+        let at_leaf = _mm256_cmpeq_epi64(kind, _mm256_setzero_si256());
+        if any_leaf {
+            let run = run(entries, rests);
+            let index = _mm256_add_epi64(answers, _mm256_srli_epi64::<2>(run));
+            let index = narrow(_mm256_and_si256(index, at_leaf));
+            // SAFETY: a leaf leads to words of the table, see `Entry`; the index of the others is 0.
+            let word = unsafe { quad::load(words, index) };
+            let shift = _mm256_slli_epi64::<4>(_mm256_and_si256(run, _mm256_set1_epi64x(0b11)));
+            let value = _mm256_and_si256(_mm256_srlv_epi64(word, shift), _mm256_set1_epi64x(u16::MAX.into()));
+            answers = _mm256_blendv_epi8(answers, value, at_leaf);
         }
+        let answers = narrow(answers);
+        // SAFETY: a group is four values of four bytes.
+        unsafe { _mm_storeu_si128(values.as_mut_ptr().cast(), answers) };
     }
 }
 

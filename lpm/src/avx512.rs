@@ -16,9 +16,9 @@
 use std::{
     arch::x86_64::{
         __m256i, __m512i, __mmask8, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256,
-        _mm256_storeu_si256, _mm512_add_epi64, _mm512_andnot_si512, _mm512_castps_si512,
-        _mm512_castsi256_si512, _mm512_castsi512_ps, _mm512_cmpeq_epi64_mask, _mm512_cvtepu32_epi64,
-        _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_cvtepi64_storeu_epi32,
+        _mm256_storeu_si256, _mm512_add_epi64, _mm512_and_si512, _mm512_andnot_si512, _mm512_castps_si512,
+        _mm512_castsi256_si512, _mm512_castsi512_ps, _mm512_cmpeq_epi64_mask, _mm512_cvtepi64_epi32,
+        _mm512_cvtepu32_epi64, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_add_epi32,
         _mm512_mask_mov_epi64, _mm512_mask_slli_epi64, _mm512_maskz_add_epi32, _mm512_maskz_cvtepi64_epi32,
         _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_popcnt_epi32, _mm512_popcnt_epi64,
         _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setr_epi64, _mm512_setzero_si512, _mm512_shuffle_ps,
@@ -33,7 +33,7 @@ use crate::{
     batch::STEPS_MAX,
     entry::{BASE_SHIFT, BRANCH, DIRECT},
     family::{Family, ROOT_AT, STRIDE, V4, V6, V6_GLOBAL, V6_OUTER},
-    leaf, open,
+    open,
     pipeline::{self, Places, Steps},
     quad,
     view::View,
@@ -70,7 +70,7 @@ pub(crate) fn detected() -> bool {
 /// Looks all `addrs` up; the slices are of one length.
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq,popcnt,bmi1,bmi2")]
 pub(crate) fn lookup4(view: &View<'_, V4>, addrs: &[u32], values: &mut [u32]) {
-    if !open::root_and_leaf_answer_most(view) {
+    if !open::root_and_leaf_answer_most::<V4>(view.root_level) {
         return walk4(view, addrs, values);
     }
     let root = &view.words[ROOT_AT..];
@@ -265,34 +265,25 @@ fn finish(
     rests: &[__m512i; GROUPS],
     values: &mut [u32; STAGE],
 ) {
-    let mut places = [0; STAGE];
-    let (groups, _) = places.as_chunks_mut::<LANES>();
-    for (places, (&entries, &rests)) in groups.iter_mut().zip(entries.iter().zip(rests)) {
-        // Of a leaf's upper half the lowest bits, which say its kind, are 0: it counts values already.
-        let place = _mm512_add_epi64(_mm512_srli_epi64::<32>(entries), run(entries, rests));
-        let leaf = _mm512_testn_epi64_mask(entries, splat(BRANCH | DIRECT));
-        let place = _mm512_maskz_cvtepi64_epi32(leaf, place);
-        // SAFETY: a group is eight places of four bytes.
-        unsafe { _mm256_storeu_si256(places.as_mut_ptr().cast(), place) };
-    }
-    for (value, &place) in values.iter_mut().zip(&places) {
-        // SAFETY: a leaf leads to words of the table, see `Entry`; the place of the others is the first word.
-        *value = unsafe { leaf::load(words, place) };
-    }
-    let union = entries.iter().fold(_mm512_setzero_si512(), |union, &more| _mm512_or_si512(union, more));
-    if _mm512_test_epi64_mask(union, splat(DIRECT)) != 0 {
-        take_large(entries, values);
-    }
-}
-
-/// The values that are too large for leaves.
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq,popcnt,bmi1,bmi2")]
-fn take_large(entries: &[__m512i; GROUPS], values: &mut [u32; STAGE]) {
+    // Asked of all at once: what a single register says is hard to predict where some addresses end at the root.
+    let all = entries.iter().fold(splat(DIRECT), |all, &more| _mm512_and_si512(all, more));
+    let any_leaf = _mm512_test_epi64_mask(all, splat(DIRECT)) != ALL;
     let (groups, _) = values.as_chunks_mut::<LANES>();
-    for (values, &entries) in groups.iter_mut().zip(entries) {
-        let (direct, answers) = (_mm512_test_epi64_mask(entries, splat(DIRECT)), base(entries));
+    for (values, (&entries, &rests)) in groups.iter_mut().zip(entries.iter().zip(rests)) {
+        let mut answers = base(entries);
+        let at_leaf = _mm512_testn_epi64_mask(entries, splat(BRANCH | DIRECT));
+        if any_leaf {
+            let run = run(entries, rests);
+            let index = _mm512_add_epi64(answers, _mm512_srli_epi64::<2>(run));
+            // SAFETY: a leaf leads to words of the table, see `Entry`; the index of the others is 0.
+            let word = unsafe { load(words, at_leaf, index) };
+            let shift = _mm512_slli_epi64::<4>(_mm512_and_si512(run, splat(0b11)));
+            let value = _mm512_and_si512(_mm512_srlv_epi64(word, shift), splat(u16::MAX.into()));
+            answers = _mm512_mask_mov_epi64(answers, at_leaf, value);
+        }
+        let answers = _mm512_cvtepi64_epi32(answers);
         // SAFETY: a group is eight values of four bytes.
-        unsafe { _mm512_mask_cvtepi64_storeu_epi32(values.as_mut_ptr().cast(), direct, answers) };
+        unsafe { _mm256_storeu_si256(values.as_mut_ptr().cast(), answers) };
     }
 }
 

@@ -30,7 +30,7 @@ const BITS: usize = u64::BITS as usize;
 /// Looks all `addrs` up; the slices are of one length.
 #[inline(always)] // compiled once for each set of CPU features: popcount as an instruction doubles the rate
 pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
-    if !open::root_and_leaf_answer_most(view) {
+    if !open::root_and_leaf_answer_most::<F>(view.root_level) {
         return walk(view, addrs, values);
     }
     for (addrs, values) in addrs.chunks(CHUNK).zip(values.chunks_mut(CHUNK)) {

@@ -4,6 +4,7 @@ use crate::{
     entry::{Entry, Packed, WORDS_MAX},
     family::{Family, SLOTS, STRIDE},
     interned::Interned,
+    open,
     rib::{Node, Rib},
 };
 
@@ -22,7 +23,7 @@ pub(crate) fn build<F: Family>(rib: &Rib<F>, root_level: u8) -> Result<Image, To
     let mut words = vec![0; F::root_words(root_level)];
     // A guess that saves most of the copying; each route changes the answer somewhere, so each needs a run.
     words.reserve(rib.len() / 2);
-    let image = Image { words, interned: Interned::default() };
+    let image = Image { words, interned: Interned::new(open::root_and_leaf_answer_most::<F>(root_level)) };
     let mut builder = Builder { rib, root_level, image };
     builder.above_root(Some(rib.root()), 0, 0, 0)?;
     Ok(builder.image)

@@ -1,4 +1,5 @@
-//! Values that are the answer of a whole entry: each is kept once in a table, and all such entries lead to it.
+//! Values that are the answer of a whole entry: where root and leaf answer most ([`crate::open`]), each is kept once in a
+//! table, and all such entries lead to it. Elsewhere they are direct entries.
 //!
 //! A word holds one. Eight neighbours share a block, so that those in use lie close together: most tables have a few
 //! hundred values, which stay in the first-level cache.
@@ -9,13 +10,19 @@ use crate::entry::Entry;
 pub(crate) const BLOCK_VALUES: u32 = 8;
 
 /// Where they lie.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Interned {
+    wanted: bool,
     /// The first value of each block and the block's first word, in order.
     blocks: Vec<(u16, u32)>,
 }
 
 impl Interned {
+    /// None yet; `wanted` says whether there will be.
+    pub(crate) fn new(wanted: bool) -> Self {
+        Self { wanted, blocks: Vec::new() }
+    }
+
     /// What a table stores for a plain entry: where the answer is a small value, a leaf that leads to it. `new_block` finds
     /// a place for these words, if there is no block with the value yet.
     pub(crate) fn store<E>(
@@ -24,7 +31,7 @@ impl Interned {
         new_block: impl FnOnce(&[u64; BLOCK_VALUES as usize]) -> Result<u32, E>,
     ) -> Result<Entry, E> {
         let value = entry.value();
-        if !entry.is_direct() || value > u32::from(u16::MAX) {
+        if !self.wanted || !entry.is_direct() || value > u32::from(u16::MAX) {
             return Ok(entry);
         }
         if value == 0 {

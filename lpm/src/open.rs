@@ -15,10 +15,10 @@ const MANY: u32 = 16;
 /// memory behind a wrong prediction has to begin anew.
 const TOGETHER: usize = 4;
 
-/// Whether the quick way answers most.
+/// Whether the quick way answers most in a table with a root of `root_level` strides.
 #[inline]
-pub(crate) fn root_and_leaf_answer_most<F: Family>(view: &View<'_, F>) -> bool {
-    F::ROOT_AND_LEAF && view.root_level == F::ROOT_LEVEL_MAX
+pub(crate) fn root_and_leaf_answer_most<F: Family>(root_level: u8) -> bool {
+    F::ROOT_AND_LEAF && root_level == F::ROOT_LEVEL_MAX
 }
 
 /// Looks the open ones of a chunk up. If they are many, `walk` does.

@@ -130,7 +130,7 @@ impl<F: Family> Lpm<F> {
             domain: domain.clone(),
             config,
             rib: Rib::new(),
-            fib: Fib::new(domain.clone(), words, root_level, used, Interned::default()),
+            fib: Fib::new(domain.clone(), words, root_level, used, Interned::new(false)),
             slot: Arc::new(Slot::new(Some(published), domain)),
             retired: VecDeque::new(),
         }
