@@ -40,7 +40,7 @@ const LANES: usize = 4;
 const GROUPS: usize = 16;
 /// Lookups in step.
 const STAGE: usize = LANES * GROUPS;
-/// Lookups that go through the pipeline together: two registers of entries.
+/// Addresses that go through the pipeline together.
 const WIDE: usize = 2 * LANES;
 /// Bits of an address that the largest root stands for.
 const ROOT_BITS: u8 = STRIDE * V4::ROOT_LEVEL_MAX - V4::PAD;
@@ -48,7 +48,7 @@ const ROOT_BITS: u8 = STRIDE * V4::ROOT_LEVEL_MAX - V4::PAD;
 /// The kind of an entry, in its upper half.
 const KIND: i32 = ((BRANCH | DIRECT) >> u32::BITS) as i32;
 
-/// Two registers of entries go through the pipeline together.
+/// Their entries, in two registers.
 struct Wide;
 
 /// Whether this CPU can run what follows.
@@ -66,7 +66,7 @@ pub(crate) fn lookup4(view: &View<'_, V4>, addrs: &[u32], values: &mut [u32]) {
     let entries_of = |addrs: &[u32; WIDE]| root_entries(root, addrs);
     let places_of = |entries: [__m256i; 2], addrs: &[u32; WIDE]| leaf_places(entries, addrs);
     let open = |open: u128, addrs: &[u32], values: &mut [u32]| look_up_open(view, open, addrs, values);
-    // SAFETY: a leaf leads to words of the table, see `Entry`; the place of what is no leaf is the first word.
+    // SAFETY: leaves and branches lead to words of the table, see `Entry`; the place of what is direct is the first word.
     unsafe { pipeline::lookup::<Wide, WIDE>(view, addrs, values, entries_of, places_of, open) }
 }
 

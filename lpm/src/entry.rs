@@ -14,10 +14,10 @@
 //! Slot s is in run `popcount(bitmap & bits 0..=s)`; bit 0 is never set. A value too large for a u16 makes its
 //! node a branch, whose runs are then direct entries.
 //!
-//! Where all slots have one answer, a bitmap of 0 says so: a leaf with one run. Tables have many of these and few
-//! values, so all such leaves of a value share one run ([`crate::interned`]). Thus nearly every lookup ends in a leaf, and
-//! nobody has to ask whether it does. The writer, whose work is values, thinks of them as direct
-//! ([`Entry::plain`]); the words of a table have direct entries for large values only.
+//! Where all slots have one answer, the entry is direct; or it is a leaf whose bitmap is 0, so that it has one run, which
+//! it shares with all that have this answer ([`crate::interned`]). Either is right everywhere. With the second nearly every
+//! lookup of a full IPv4 table ends in a leaf, and nobody has to ask whether it does. The writer, whose work is values, knows
+//! the first only ([`Entry::plain`]).
 //!
 //! An entry of zero is a leaf whose run is the table's first word, which is zero: no route.
 

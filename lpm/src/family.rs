@@ -11,7 +11,8 @@ pub(crate) const STRIDE: u8 = 5;
 /// Slots of an entry.
 pub(crate) const SLOTS: usize = 1 << STRIDE;
 
-/// The root's first word. The one before it is zero, the answer of an empty entry.
+/// The root's first word. Before it there is a line of zeros, whose first word is the answer of an empty entry; so the eight
+/// words of an IPv4 /16 share a line.
 pub(crate) const ROOT_AT: usize = 8;
 
 /// An address family: [`V4`] or [`V6`]. Sealed.
