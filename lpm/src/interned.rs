@@ -8,19 +8,19 @@ use crate::entry::Entry;
 
 /// Values in a block.
 pub(crate) const BLOCK_VALUES: u32 = 8;
+/// Blocks for all small values.
+const BLOCKS: usize = (1 << u16::BITS) / BLOCK_VALUES as usize;
 
 /// Where they lie.
-#[derive(Debug)]
 pub(crate) struct Interned {
-    wanted: bool,
-    /// The first value of each block and the block's first word, in order.
-    blocks: Vec<(u16, u32)>,
+    /// The first word of each block, 0 where there is none yet; nothing in a table that has direct entries instead.
+    blocks: Option<Box<[u32]>>,
 }
 
 impl Interned {
     /// None yet; `wanted` says whether there will be.
     pub(crate) fn new(wanted: bool) -> Self {
-        Self { wanted, blocks: Vec::new() }
+        Self { blocks: wanted.then(|| vec![0; BLOCKS].into_boxed_slice()) }
     }
 
     /// What a table stores for a plain entry: where the answer is a small value, a leaf that leads to it. `new_block` finds
@@ -31,26 +31,23 @@ impl Interned {
         new_block: impl FnOnce(&[u64; BLOCK_VALUES as usize]) -> Result<u32, E>,
     ) -> Result<Entry, E> {
         let value = entry.value();
-        if !self.wanted || !entry.is_direct() || value > u32::from(u16::MAX) {
+        let Some(blocks) = &mut self.blocks else { return Ok(entry) };
+        if !entry.is_direct() || value > u32::from(u16::MAX) {
             return Ok(entry);
         }
         if value == 0 {
             return Ok(Entry::default());
         }
-        let first = (value - value % BLOCK_VALUES) as u16;
-        let base = match self.blocks.binary_search_by_key(&first, |&(first, _)| first) {
-            Ok(found) => self.blocks[found].1,
-            Err(at) => {
-                let base = new_block(&std::array::from_fn(|more| u64::from(first) + more as u64))?;
-                self.blocks.insert(at, (first, base));
-                base
-            }
-        };
-        Ok(Entry::whole(base + value % BLOCK_VALUES))
+        let (block, at) = (value / BLOCK_VALUES, value % BLOCK_VALUES);
+        let base = &mut blocks[block as usize];
+        if *base == 0 {
+            *base = new_block(&std::array::from_fn(|more| u64::from(block * BLOCK_VALUES) + more as u64))?;
+        }
+        Ok(Entry::whole(*base + at))
     }
 
     /// Bytes allocated here.
     pub(crate) fn bytes(&self) -> usize {
-        self.blocks.capacity() * size_of::<(u16, u32)>()
+        self.blocks.as_ref().map_or(0, |blocks| size_of_val(&**blocks))
     }
 }

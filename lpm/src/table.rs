@@ -51,7 +51,7 @@ pub struct Memory {
     pub lookup_bytes: usize,
     /// The part of `lookup_bytes` that holds something.
     pub lookup_used_bytes: usize,
-    /// Allocated for the writer's routes.
+    /// Allocated for the writer: its routes, and where it keeps what entries share.
     pub rib_bytes: usize,
     /// Earlier generations that some reader has not left yet.
     pub retired_bytes: usize,
@@ -343,7 +343,7 @@ impl<F: Family> Lpm<F> {
         let held: usize = self.retired.iter().map(|(_, bytes)| bytes).sum();
         // Two generations exist for the moment of the change, which the budget allows; not that readers who
         // never leave make the table pile up a third.
-        let needed_bytes = len * size_of::<u64>() + self.rib.bytes() + held;
+        let needed_bytes = len * size_of::<u64>() + image.interned.bytes() + self.rib.bytes() + held;
         if needed_bytes > budget_bytes {
             return Err(Error::OverBudget { needed_bytes, budget_bytes });
         }

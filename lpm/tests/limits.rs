@@ -276,6 +276,26 @@ fn a_batch_over_budget_is_refused_whole() {
 }
 
 #[test]
+fn a_table_with_the_largest_root_keeps_to_its_budget() {
+    let all = routes::<V4>(80_000);
+    let domain = Domain::new();
+    let (mut largest, mut smaller) = (0, 0);
+    for budget in (3 << 20..9 << 20).step_by(250_000) {
+        let config = Config { memory_budget_bytes: budget, ..Config::default() };
+        let Ok(mut table) = Lpm4::build(&domain, config, all[..70_000].iter().copied()) else { continue };
+        for &(prefix, value) in &all[70_000..] {
+            if table.insert(prefix, value).is_err() {
+                break;
+            }
+        }
+        let memory = table.memory();
+        assert!(memory.total_bytes() <= budget, "{budget}: {memory:?}");
+        if memory.lookup_bytes > 4 << 20 { largest += 1 } else { smaller += 1 }
+    }
+    assert!(largest > 0 && smaller > 0, "{largest} with the largest root, {smaller} with a smaller one");
+}
+
+#[test]
 fn a_small_batch_that_fails_at_its_end_is_taken_back() {
     let all = routes::<V4>(2_000);
     let domain = Domain::new();
