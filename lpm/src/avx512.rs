@@ -55,7 +55,7 @@ const ROOT_BITS: u8 = STRIDE * V4::ROOT_LEVEL_MAX - V4::PAD;
 /// The kind of an entry, in its upper half.
 const KIND: i32 = ((BRANCH | DIRECT) >> u32::BITS) as i32;
 
-/// Their entries, in two registers.
+/// What the pipeline does for [`WIDE`] addresses.
 struct Wide;
 
 /// Whether this CPU can run what follows.

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Slot s is in run `popcount(bitmap & bits 0..=s)`; bit 0 is never set. A value too large for a u16 makes its
-//! node a branch, whose runs are then direct entries.
+//! node a branch, whose runs are then entries of one answer each.
 //!
 //! Where all slots have one answer, the entry is direct; or it is a leaf whose bitmap is 0, so that it has one run, which
 //! it shares with all that have this answer ([`crate::interned`]). Either is right everywhere. With the second nearly every

@@ -2,7 +2,7 @@
 //! table, and all such entries lead to it. Elsewhere they are direct entries.
 //!
 //! A word holds one. Eight neighbours share a block, so that those in use lie close together: most tables have a few
-//! hundred values, which stay in the first-level cache.
+//! hundred values, which stay in the first-level cache. A block stays until the table is built anew: 512 KB at most.
 
 use crate::entry::Entry;
 

@@ -77,14 +77,16 @@
 //!
 //! - **Root and leaf.** With the largest IPv4 root, 99 of a hundred addresses end in the root's word or in a leaf right below
 //!   it. So all go these two steps and no other, as through a pipeline: while the root's words for some addresses
-//!   come from memory, the arithmetic of earlier ones is done, and values come from the leaves of still earlier ones. The one that is left
-//!   over has found a branch, and is looked up afterwards.
+//!   come from memory, the arithmetic of earlier ones is done, and values come from the leaves of still earlier
+//!   ones. The one that is left over has found a branch (or a value too large for a leaf), and is looked up
+//!   afterwards.
 //! - **In step.** With smaller roots, and for IPv6, a batch follows branches in a loop of a dozen instructions until none is
 //!   left, and takes the leaves in one step at the end. It takes little longer than its slowest member.
 //!
 //! Nobody can predict whether the next address ends in the root or in a leaf, and each wrong guess of the CPU throws away what it
-//! had begun. So in the first way a word with one answer is a leaf as well, with one run; tables have few different
-//! values, and all such words of a value lead to the same place, which stays in the first-level cache.
+//! had begun. So in the first way a word with one answer, like "value 12" above, is a leaf as well, with one run;
+//! tables have few different values, and all such words of a value lead to the same place, which stays in the
+//! first-level cache.
 //!
 //! Where the CPU has AVX-512, eight or sixteen lookups share a register, with AVX2 four or eight; [`Engine`] chooses, and all
 //! engines agree by test.

@@ -9,7 +9,7 @@ use crate::{family::Family, view::View};
 /// Addresses in a chunk: as many as a port gives at once.
 pub(crate) const CHUNK: usize = 128;
 
-/// If more than so many of a chunk lead to a branch, they are walked like those of any table.
+/// If more than so many of a chunk are open, they are walked like those of any table.
 const MANY: u32 = 16;
 /// Else they are looked up by so many, without asking how many there are: nobody could predict the answer, and what waits for
 /// memory behind a wrong prediction has to begin anew.
@@ -42,12 +42,12 @@ pub(crate) fn look_up<F: Family>(
         }
         return;
     }
-    let mut rest = open;
+    let (first, mut rest) = (open.trailing_zeros() as usize, open);
     while rest != 0 {
         let mut deeper = false;
         for _ in 0..TOGETHER {
-            // Nothing left: the first address, once more.
-            let at = if rest == 0 { 0 } else { rest.trailing_zeros() as usize };
+            // Nothing left: the first of them, once more. (Not one that has been answered: what it leads to may have changed.)
+            let at = if rest == 0 { first } else { rest.trailing_zeros() as usize };
             rest &= rest.wrapping_sub(1);
             let (value, at_branch) = view.lookup_through_one_branch(addrs[at]);
             values[at] = value;
@@ -66,4 +66,30 @@ fn bits(mut mask: u128) -> impl Iterator<Item = usize> {
         mask &= mask - 1;
         Some(at)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::look_up;
+    use crate::{Config, Domain, Lpm4, Value};
+
+    /// The routes have changed since the quick way answered, so that an answered address now leads through branches.
+    #[test]
+    fn what_was_answered_stays_whatever_happened_since() {
+        let domain = Domain::new();
+        let route = |text: &str, value| (text.parse().unwrap(), Value::new(value).unwrap());
+        let routes = [route("192.0.2.1/32", 9), route("198.51.100.0/24", 5), route("198.51.100.4/32", 6)];
+        let table = Lpm4::build(&domain, Config::default(), routes).unwrap();
+        let reader = domain.register().unwrap();
+        let guard = reader.enter();
+        let view = table.reader().view(&guard);
+        let addrs = [0xc000_0201, 0xc633_6401, 0xc633_6404, 0xc000_0201];
+        for open in 1..16_u128 {
+            let mut values = [7; 4];
+            look_up(&view, open, &addrs, &mut values, |_, _| unreachable!());
+            let expected: [u32; 4] =
+                std::array::from_fn(|at| if open >> at & 1 == 1 { view.lookup(addrs[at]) } else { 7 });
+            assert_eq!(values, expected, "open: {open:04b}");
+        }
+    }
 }

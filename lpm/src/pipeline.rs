@@ -2,7 +2,7 @@
 //!
 //! Load its entry from the root, work out which value of which leaf that leads to, load the value.
 //! A chunk of addresses goes through them as through a pipeline, group by group: while the entries of one group come from
-//! memory, values of an earlier one do, and the arithmetic of a third runs. Those few that lead to a branch are looked up
+//! memory, values of an earlier one do, and the arithmetic of a third runs. Those few that are open then are looked up
 //! afterwards ([`crate::open`]).
 //!
 //! How a group's entries are loaded, and the arithmetic, are the engines' ([`crate::avx512`], [`crate::avx2`]).

@@ -141,7 +141,7 @@ fn run<F: Bits>(routes: usize) {
     assert_eq!(table.memory().retired_bytes, 0, "nothing is held once the readers have left");
 }
 
-/// As many as give a table its largest root, and more than are taken out meanwhile.
+/// As many as give a table its largest root; the history hardly goes below.
 const MANY: usize = 70_000;
 
 #[test]

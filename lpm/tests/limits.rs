@@ -118,6 +118,9 @@ fn a_batch_may_have_any_length_and_must_have_one() {
     }
 }
 
+/// Addresses that are not answered by root and leaf: by a host route, a large value, that of a whole word, a subnet of a /24.
+const KINDS: u32 = 4;
+
 #[test]
 fn any_number_of_a_batch_may_lead_below_the_leaves_or_to_large_values() {
     let domain = Domain::new();
@@ -126,11 +129,13 @@ fn any_number_of_a_batch_may_lead_below_the_leaves_or_to_large_values() {
     let host = |number: u32| (Prefix4::new(block(number) | 0x1234, 32).unwrap(), value(1 + number % 200));
     let large = |number: u32| (Prefix4::new(block(number), 24).unwrap(), value(70_000 + number));
     let whole = |number: u32| (Prefix4::new(block(number), 19).unwrap(), value(80_000 + number));
+    let small = |number: u32| (Prefix4::new(block(number), 27).unwrap(), value(1 + number % 300));
     let plain = |number: u32| (Prefix4::new(block(number), 24).unwrap(), value(1 + number % 300));
     let routes = (0..70_000).map(|number| match number % 8 {
         0 => host(number),
         1 => large(number),
         2 => whole(number),
+        3 => small(number),
         _ => plain(number),
     });
     let table = Lpm4::build(&domain, Config::default(), routes).unwrap();
@@ -140,10 +145,11 @@ fn any_number_of_a_batch_may_lead_below_the_leaves_or_to_large_values() {
     for engine in Engine::all() {
         let source = table.reader().with_engine(engine);
         let view = source.view(&guard);
-        for (kind, open) in (0..3).flat_map(|kind| (0..=128).map(move |open| (kind, open))) {
+        for (kind, open) in (0..=KINDS).flat_map(|kind| (0..=128).map(move |open| (kind, open))) {
             let length = open.max(1) + random.below(140) as usize;
-            let mut addrs: Vec<_> = (0..length as u32).map(|number| block(number * 8 + 3) | 5).collect();
+            let mut addrs: Vec<_> = (0..length as u32).map(|number| block(number * 8 + 7) | 5).collect();
             for addr in &mut addrs[..open] {
+                let kind = if kind == KINDS { random.below(u64::from(KINDS)) as u32 } else { kind };
                 let number = random.below(8_000) as u32 * 8 + kind;
                 *addr = block(number) | if kind == 0 { 0x1234 } else { 5 };
             }
@@ -157,7 +163,7 @@ fn any_number_of_a_batch_may_lead_below_the_leaves_or_to_large_values() {
 }
 
 #[test]
-fn values_that_came_and_went_cost_nothing() {
+fn values_that_came_and_went_cost_a_small_table_nothing() {
     let domain = Domain::new();
     let mut reader = domain.register().unwrap();
     let mut table = Lpm4::build(&domain, Config::default(), routes::<V4>(100)).unwrap();
@@ -279,20 +285,31 @@ fn a_batch_over_budget_is_refused_whole() {
 fn a_table_with_the_largest_root_keeps_to_its_budget() {
     let all = routes::<V4>(80_000);
     let domain = Domain::new();
-    let (mut largest, mut smaller) = (0, 0);
+    let (mut largest, mut smaller, mut refused) = (0, 0, 0);
     for budget in (3 << 20..9 << 20).step_by(250_000) {
         let config = Config { memory_budget_bytes: budget, ..Config::default() };
         let Ok(mut table) = Lpm4::build(&domain, config, all[..70_000].iter().copied()) else { continue };
-        for &(prefix, value) in &all[70_000..] {
+        let mut model = Model::<V4>::new();
+        model.0.extend(all[..70_000].iter().copied());
+        // Each with a value that is new here.
+        for (number, &(prefix, _)) in (0..).zip(&all[70_000..]) {
+            let value = value(1_000 + number * 6);
             if table.insert(prefix, value).is_err() {
+                assert_eq!(table.exact(prefix), None);
+                refused += 1;
                 break;
             }
+            model.0.insert(prefix, value);
         }
+        assert_same(&table, &domain, &model);
         let memory = table.memory();
         assert!(memory.total_bytes() <= budget, "{budget}: {memory:?}");
         if memory.lookup_bytes > 4 << 20 { largest += 1 } else { smaller += 1 }
     }
-    assert!(largest > 0 && smaller > 0, "{largest} with the largest root, {smaller} with a smaller one");
+    let what =
+        format!("{largest} with the largest root, {smaller} with a smaller one, {refused} refused a route");
+    assert!(largest > 0 && smaller > 0 && refused > 0, "{what}");
+    println!("{what}");
 }
 
 #[test]

@@ -121,6 +121,7 @@ pub fn random_value(random: &mut Random) -> Value {
     let raw = match random.below(20) {
         0 => 1 + random.below(u64::from(Value::MAX.get())),
         1 => 0xffff + random.below(2),
+        2 => 1 + random.below(0xffff),
         _ => 1 + random.below(6),
     };
     Value::new(raw as u32).unwrap()
