@@ -51,3 +51,38 @@ impl Interned {
         self.blocks.as_ref().map_or(0, |blocks| size_of_val(&**blocks))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Interned;
+    use crate::entry::{BRANCH, Entry};
+
+    fn refused(_: &[u64; 8]) -> Result<u32, ()> {
+        Err(())
+    }
+
+    #[test]
+    fn small_values_share_a_word_and_others_stay_direct() {
+        let mut interned = Interned::new(true);
+        let stored = interned.store(Entry::direct(0xffff), |block| {
+            assert_eq!(block, &[0xfff8, 0xfff9, 0xfffa, 0xfffb, 0xfffc, 0xfffd, 0xfffe, 0xffff]);
+            Ok::<_, ()>(100)
+        });
+        assert_eq!(stored, Ok(Entry::whole(107)));
+        assert_eq!(interned.store(Entry::direct(0xffff), refused), Ok(Entry::whole(107)));
+        assert_eq!(interned.store(Entry::direct(0xfff8), refused), Ok(Entry::whole(100)));
+        assert_eq!(interned.store(Entry::direct(0xfff7), refused), Err(()));
+        for other in [Entry::direct(0x1_0000), Entry::whole(3), Entry(BRANCH | 0b10)] {
+            assert_eq!(interned.store(other, refused), Ok(other));
+        }
+        assert_eq!(interned.store(Entry::direct(0), refused), Ok(Entry::default()));
+        assert_eq!(interned.bytes(), 32 << 10);
+    }
+
+    #[test]
+    fn what_is_not_wanted_costs_nothing() {
+        let mut interned = Interned::new(false);
+        assert_eq!(interned.store(Entry::direct(7), refused), Ok(Entry::direct(7)));
+        assert_eq!(interned.bytes(), 0);
+    }
+}
