@@ -81,7 +81,7 @@ unsafe fn groups_through<S: Steps<WIDE>, const WIDE: usize>(
     entries_of: &impl Fn(&[u32; WIDE]) -> S::Entries,
     places_of: &impl Fn(S::Entries, &[u32; WIDE]) -> Places<WIDE>,
 ) -> u128 {
-    // Not zeroed first, which would take a tenth of the time.
+    // Not zeroed first: 24 stores of a whole register a chunk, 3 % where nothing waits for memory.
     let mut entries = [const { MaybeUninit::uninit() }; CHUNK / WIDE_MIN];
     let mut places = [const { MaybeUninit::uninit() }; CHUNK / WIDE_MIN];
     let mut open = [0_u64; CHUNK / u64::BITS as usize];
