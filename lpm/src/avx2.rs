@@ -53,7 +53,7 @@ struct Wide;
 
 /// Whether this CPU can run what follows.
 pub(crate) fn detected() -> bool {
-    is_x86_feature_detected!("avx2") && crate::engine::popcnt_detected()
+    is_x86_feature_detected!("avx2") && crate::engine::bits_detected()
 }
 
 /// Looks all `addrs` up; the slices are of one length.
@@ -78,8 +78,8 @@ fn look_up_open(view: &View<'_, V4>, open: u128, addrs: &[u32], values: &mut [u3
 
 impl Steps<WIDE> for Wide {
     type Entries = [__m256i; 2];
-    const ENTRIES_TAKE: usize = 6;
-    const PLACES_TAKE: usize = 6;
+    const ENTRIES_TAKE: usize = 2;
+    const PLACES_TAKE: usize = 4;
 }
 
 /// The root's entries for eight addresses: in the first register those of 0, 1, 4 and 5, in the second the others.
@@ -205,8 +205,7 @@ fn root6(root_level: u8, addrs: &[u128; LANES]) -> (__m256i, __m256i) {
     let high = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpackhi_epi64(first, last));
     let low = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpacklo_epi64(first, last));
     let top = _mm256_srli_epi64::<61>(high);
-    let global = if root_level == 1 { -1 } else { V6_GLOBAL as i64 }; // no three bits are -1
-    let inner = _mm256_cmpeq_epi64(top, _mm256_set1_epi64x(global));
+    let inner = _mm256_cmpeq_epi64(top, _mm256_set1_epi64x(V6_GLOBAL as i64));
     let place = _mm256_srl_epi64(_mm256_slli_epi64::<3>(high), _mm_cvtsi64_si128(64 - inner_bits));
     let place = _mm256_add_epi64(place, _mm256_set1_epi64x(V6_OUTER as i64));
     let bits =

@@ -64,7 +64,7 @@ pub(crate) fn detected() -> bool {
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vpopcntdq")
-        && crate::engine::popcnt_detected()
+        && crate::engine::bits_detected()
 }
 
 /// Looks all `addrs` up; the slices are of one length.
@@ -89,7 +89,7 @@ fn look_up_open(view: &View<'_, V4>, open: u128, addrs: &[u32], values: &mut [u3
 
 impl Steps<WIDE> for Wide {
     type Entries = [__m512i; 2];
-    const ENTRIES_TAKE: usize = 3;
+    const ENTRIES_TAKE: usize = 1;
     const PLACES_TAKE: usize = 4;
 }
 
@@ -220,7 +220,7 @@ fn root6(root_level: u8, addrs: &[u128; LANES]) -> (__m512i, __m512i) {
     let high = _mm512_permutex2var_epi64(first, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), last);
     let low = _mm512_permutex2var_epi64(first, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), last);
     let top = _mm512_srli_epi64::<61>(high);
-    let inner = if root_level == 1 { 0 } else { _mm512_cmpeq_epi64_mask(top, splat(V6_GLOBAL as u64)) };
+    let inner = _mm512_cmpeq_epi64_mask(top, splat(V6_GLOBAL as u64));
     let place = _mm512_srlv_epi64(_mm512_slli_epi64::<3>(high), splat(64 - inner_bits));
     let place = _mm512_add_epi64(place, splat(V6_OUTER as u64));
     let bits = _mm512_mask_mov_epi64(splat(3), inner, splat(3 + inner_bits));

@@ -1,10 +1,17 @@
-//! Many lookups at once, on any CPU: the plain twin of [`crate::avx512`], in safe Rust.
+//! Many lookups at once, on any CPU: the plain twin of [`crate::avx512`].
 //!
 //! Where root and leaf answer most ([`crate::open`]), an address after the other is taken there, without a question whose
 //! answer nobody could predict, so that the core is at the next ones while this one waits. Else eight are taken in step: what
 //! they wait for does not depend on one another. What can be known ahead, which is the root's word, is asked for ahead.
+//!
+//! In step, instructions are what limits, not memory. A lookup that has arrived reads its word again while others go on: that
+//! costs less than to choose between the word and the next one, and what it reads is still an answer of the table.
+#![expect(unsafe_code, reason = "the room for loads whose bounds the table itself keeps")]
 
-use std::{hint::select_unpredictable, sync::atomic::Ordering};
+use std::{
+    hint::select_unpredictable,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use crate::{
     entry::Entry,
@@ -21,8 +28,10 @@ pub(crate) const STEPS_MAX: usize = 64 / STRIDE as usize - 1;
 /// Lookups in step.
 const LANES: usize = 8;
 
-/// So many addresses before its turn, the root's word of an address is asked for.
+/// So many addresses before its turn, the root's word of an address is asked for, where root and leaf answer most.
 const AHEAD: usize = 16;
+/// Else the root's words of so many are asked for together: some more than a core waits for at a time.
+const ASKED: usize = 32;
 
 /// Answers that fit one number as bits.
 const BITS: usize = u64::BITS as usize;
@@ -73,30 +82,40 @@ fn root_and_leaf<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut 
 /// Looks all up, [`LANES`] in step.
 #[inline(always)]
 fn walk<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
-    let (groups, tail) = addrs.as_chunks::<LANES>();
-    let (value_groups, value_tail) = values.as_chunks_mut::<LANES>();
-    let ask_for = |addrs: &[F::Addr]| {
-        addrs.iter().for_each(|&addr| prefetch(view.words, F::root_of(view.root_level, addr).0));
-    };
-    ask_for(&addrs[..AHEAD.min(addrs.len())]);
-    for (number, (addrs_here, values)) in groups.iter().zip(value_groups).enumerate() {
-        ask_for(groups.get(number + AHEAD / LANES).map_or(&[], |group| group));
-        walk_group(view, addrs_here, values);
-    }
-    for (value, &addr) in value_tail.iter_mut().zip(tail) {
-        *value = view.lookup(addr);
+    let (mut indices, mut rests) = ([0; ASKED], [0; ASKED]);
+    for (addrs, values) in addrs.chunks(ASKED).zip(values.chunks_mut(ASKED)) {
+        for (&addr, (index, rest)) in addrs.iter().zip(indices.iter_mut().zip(&mut rests)) {
+            let (at, bits) = F::root_of(view.root_level, addr);
+            prefetch(view.words, at);
+            (*index, *rest) = (at, !F::first_rest(addr, bits));
+        }
+        let starts = indices.as_chunks().0.iter().zip(rests.as_chunks().0);
+        let (groups, tail) = addrs.as_chunks();
+        let (value_groups, value_tail) = values.as_chunks_mut();
+        for ((addrs, values), (&indices, &rests)) in groups.iter().zip(value_groups).zip(starts) {
+            // SAFETY: `root_of` gives indices into the root of the table.
+            unsafe { walk_group(view, addrs, indices, rests, values) };
+        }
+        for (value, &addr) in value_tail.iter_mut().zip(tail) {
+            *value = view.lookup(addr);
+        }
     }
 }
 
+/// Looks a group up from the words at `indices` on; `rests` are the inverted bits below, whose first five count slots down.
+///
+/// # Safety
+/// The table has the words at `indices`.
 #[inline(always)]
-fn walk_group<F: Family>(view: &View<'_, F>, addrs: &[F::Addr; LANES], values: &mut [u32; LANES]) {
-    let mut entries = [Entry::default(); LANES];
-    let mut rests = [0; LANES];
-    for lane in 0..LANES {
-        let (index, bits) = F::root_of(view.root_level, addrs[lane]);
-        entries[lane] = Entry(view.words[index].load(Ordering::Acquire));
-        rests[lane] = F::first_rest(addrs[lane], bits);
-    }
+unsafe fn walk_group<F: Family>(
+    view: &View<'_, F>,
+    addrs: &[F::Addr; LANES],
+    mut indices: [usize; LANES],
+    mut rests: [u64; LANES],
+    values: &mut [u32; LANES],
+) {
+    // SAFETY: the caller's promise.
+    let mut entries = indices.map(|index| unsafe { entry(view.words, index) });
     let mut steps = STEPS_MAX;
     // All asked at once: what a single one says is hard to predict.
     while Entry(entries.iter().fold(0, |union, entry| union | entry.0)).is_branch() {
@@ -107,18 +126,38 @@ fn walk_group<F: Family>(view: &View<'_, F>, addrs: &[F::Addr; LANES], values: &
         }
         steps -= 1;
         for lane in 0..LANES {
-            let (entry, mut after) = (entries[lane], rests[lane]);
-            let index = select_unpredictable(entry.is_branch(), entry.branch_index(after.next_slot()), 0);
-            let next = Entry(view.words[index].load(Ordering::Acquire));
-            entries[lane] = select_unpredictable(entry.is_branch(), next, entry);
-            rests[lane] = select_unpredictable(entry.is_branch(), after, rests[lane]);
+            let (entry_here, rest) = (entries[lane], rests[lane]);
+            let goes_on = entry_here.is_branch();
+            let below = entry_here.branch_index_at(slots_above(rest));
+            indices[lane] = select_unpredictable(goes_on, below, indices[lane]);
+            rests[lane] = select_unpredictable(goes_on, rest << STRIDE, rest);
+            // SAFETY: a branch leads to words of the table, see `Entry`; the others stay where they were.
+            entries[lane] = unsafe { entry(view.words, indices[lane]) };
         }
     }
     for lane in 0..LANES {
-        let (entry, mut rest) = (entries[lane], rests[lane]);
-        let place = entry.leaf_place(rest.next_slot());
-        // Without a branch: what is no leaf reads the first word of all, and forgets it.
-        let found = leaf::value(view.words, select_unpredictable(entry.is_leaf(), place, 0));
+        let (entry, rest) = (entries[lane], rests[lane]);
+        // Without a branch of the program: what is no leaf reads the first word of all, and forgets it.
+        let place = select_unpredictable(entry.is_leaf(), entry.leaf_place_at(slots_above(rest)), 0);
+        // SAFETY: a leaf leads to words of the table, see `Entry`; there is a first word.
+        let found = unsafe { leaf::load(view.words, place) };
         values[lane] = select_unpredictable(entry.is_direct(), entry.value(), found);
     }
+}
+
+/// How many slots come after the one that the inverted bits begin with.
+#[inline(always)]
+fn slots_above(inverted: u64) -> u32 {
+    (inverted >> (u64::BITS - u32::from(STRIDE))) as u32
+}
+
+/// The entry at `index`.
+///
+/// # Safety
+/// There is such a word.
+#[inline(always)]
+unsafe fn entry(words: &[AtomicU64], index: usize) -> Entry {
+    debug_assert!(index < words.len(), "word {index} of {}", words.len());
+    // SAFETY: the caller's promise.
+    Entry(unsafe { words.get_unchecked(index) }.load(Ordering::Acquire))
 }

@@ -36,7 +36,7 @@ impl Engine {
             if crate::avx2::detected() {
                 all.push(Self(Kind::Avx2));
             }
-            if popcnt_detected() {
+            if is_x86_feature_detected!("popcnt") {
                 all.push(Self(Kind::Popcnt));
             }
         }
@@ -87,14 +87,14 @@ impl Engine {
     }
 }
 
-/// [`batch::lookup`] with the popcount and shift instructions of every x86 server since 2013.
+/// [`batch::lookup`] with the popcount instruction, which every x86 since 2009 has, small ones for routers as well.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "popcnt,bmi1,bmi2")]
+#[target_feature(enable = "popcnt")]
 fn lookup_popcnt<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {
     batch::lookup(view, addrs, values);
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) fn popcnt_detected() -> bool {
+pub(crate) fn bits_detected() -> bool {
     is_x86_feature_detected!("popcnt") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")
 }

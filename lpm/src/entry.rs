@@ -97,11 +97,10 @@ impl Entry {
         Self::direct(leaf::value(words, self.leaf_place(0)))
     }
 
-    /// The run that `slot` is in.
+    /// The run that the slot is in which `above` slots follow; of `above`, five bits count.
     #[inline]
-    fn run(self, slot: u32) -> u32 {
-        // Everything above bit `slot` is shifted out: of the bits of `!slot` five count, which are 31 - `slot`.
-        (self.0 as u32).wrapping_shl(!slot).count_ones()
+    fn run(self, above: u32) -> u32 {
+        (self.0 as u32).wrapping_shl(above).count_ones()
     }
 
     /// How many words the runs of a plain entry fill.
@@ -117,14 +116,26 @@ impl Entry {
     /// Of a branch: the word with the entry for `slot`.
     #[inline]
     pub(crate) fn branch_index(self, slot: u32) -> usize {
-        (self.base() + self.run(slot)) as usize
+        self.branch_index_at(!slot)
+    }
+
+    /// As [`branch_index`](Self::branch_index), for the slot that `above` slots follow; five bits of it count.
+    #[inline]
+    pub(crate) fn branch_index_at(self, above: u32) -> usize {
+        self.base() as usize + self.run(above) as usize
     }
 
     /// Of a leaf: the place of the value for `slot`, as [`leaf::value`] counts.
     #[inline]
     pub(crate) fn leaf_place(self, slot: u32) -> u32 {
+        self.leaf_place_at(!slot)
+    }
+
+    /// As [`leaf_place`](Self::leaf_place), for the slot that `above` slots follow; five bits of it count.
+    #[inline]
+    pub(crate) fn leaf_place_at(self, above: u32) -> u32 {
         // The kind is 0, so base and kind together count values.
-        self.upper().wrapping_add(self.run(slot))
+        self.upper().wrapping_add(self.run(above))
     }
 
     /// Of a plain entry: the plain entry for each slot.

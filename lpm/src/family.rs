@@ -209,7 +209,7 @@ impl Family for V6 {
     const LEVELS: u8 = 26;
     const ROOT_LEVEL_MAX: u8 = 5;
     const ROOT_AND_LEAF: bool = false;
-    // 64 B, 320 B, 8 KB, 256 KB, 8 MB.
+    // 72 B, 320 B, 8 KB, 256 KB, 8 MB.
     const ROOT_GROWS_AT: &'static [usize] = &[32, 512, 8_192, 65_536];
 
     #[inline]
@@ -232,8 +232,7 @@ impl Family for V6 {
     }
 
     fn root_words(root_level: u8) -> usize {
-        let inner_words = if root_level == 1 { 0 } else { 1 << (STRIDE * (root_level - 1)) };
-        ROOT_AT + V6_OUTER + inner_words
+        ROOT_AT + V6_OUTER + (1 << (STRIDE * (root_level - 1)))
     }
 
     #[inline]
@@ -242,7 +241,7 @@ impl Family for V6 {
             return None;
         }
         let inner_bits = STRIDE * (level - 1);
-        if root_level == 1 || path >> inner_bits != V6_GLOBAL {
+        if path >> inner_bits != V6_GLOBAL {
             return (level == 1).then_some(ROOT_AT + path);
         }
         (level == root_level).then(|| ROOT_AT + V6_OUTER + (path & ((1 << inner_bits) - 1)))
@@ -252,11 +251,12 @@ impl Family for V6 {
     fn root_of(root_level: u8, addr: u128) -> (usize, u8) {
         let high = (addr >> 64) as u64; // the root ends long before; half an address is quicker to shift
         let top = (high >> 61) as usize;
-        if root_level == 1 || top != V6_GLOBAL {
+        if top != V6_GLOBAL {
             return (ROOT_AT + top, 3);
         }
         let inner_bits = STRIDE * (root_level - 1);
-        (ROOT_AT + V6_OUTER + (high << 3 >> (64 - inner_bits)) as usize, 3 + inner_bits)
+        let inner = (high & u64::MAX >> 3) >> (61 - inner_bits);
+        (ROOT_AT + V6_OUTER + inner as usize, 3 + inner_bits)
     }
 
     #[inline]
