@@ -5,7 +5,7 @@
 //! they wait for does not depend on one another. What can be known ahead, which is the root's word, is asked for ahead.
 //!
 //! In step, instructions are what limits, not memory. A lookup that has arrived reads its word again while others go on: that
-//! costs less than to choose between the word and the next one, and what it reads is still an answer of the table.
+//! costs less than to choose between the word and the next one. What it reads then is what the word says then.
 #![expect(unsafe_code, reason = "the room for loads whose bounds the table itself keeps")]
 
 use std::{
@@ -43,7 +43,8 @@ pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &
         return walk(view, addrs, values);
     }
     for (addrs, values) in addrs.chunks(CHUNK).zip(values.chunks_mut(CHUNK)) {
-        let open = root_and_leaf(view, addrs, values);
+        // SAFETY: with a smaller root, not much would be answered.
+        let open = unsafe { root_and_leaf(view, addrs, values) };
         if open != 0 {
             open::look_up(view, open, addrs, values, |addrs, values| walk(view, addrs, values));
         }
@@ -51,27 +52,31 @@ pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &
 }
 
 /// Takes each address of a chunk to the root's entry and to a leaf there. Bit i of the answer: that was not all for address i.
+///
+/// # Safety
+/// The table has the largest root.
 #[inline(always)]
-fn root_and_leaf<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) -> u128 {
-    // What is said twice here is known when this is compiled.
-    let root = &view.words[..F::root_words(F::ROOT_LEVEL_MAX)];
-    let root_of = |addr| F::root_of(F::ROOT_LEVEL_MAX, addr);
+unsafe fn root_and_leaf<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) -> u128 {
+    let root_of = |addr| F::root_of(F::ROOT_LEVEL_MAX, addr); // the level is known when this is compiled
     let mut open = 0;
     for (number, addrs) in addrs.chunks(BITS).enumerate() {
         for &addr in addrs.iter().take(AHEAD) {
-            prefetch(root, root_of(addr).0);
+            prefetch(view.words, root_of(addr).0);
         }
         let mut open_here = 0_u64;
         let values = &mut values[number * BITS..][..addrs.len()];
         for (at, (&addr, value)) in addrs.iter().zip(values).enumerate() {
             if let Some(&addr) = addrs.get(at + AHEAD) {
-                prefetch(root, root_of(addr).0);
+                prefetch(view.words, root_of(addr).0);
             }
             let (index, bits) = root_of(addr);
-            let entry = Entry(root[index].load(Ordering::Acquire));
+            // SAFETY: the table's root is the largest, which has such a word.
+            let entry = unsafe { entry(view.words, index) };
             let place = entry.leaf_place(F::rest(addr, bits).next_slot());
             // Without a branch: what is no leaf reads the first word of all, and is looked up again.
-            *value = leaf::value(view.words, select_unpredictable(entry.is_leaf(), place, 0));
+            let place = select_unpredictable(entry.is_leaf(), place, 0);
+            // SAFETY: a leaf leads to words of the table, see `Entry`; there is a first word.
+            *value = unsafe { leaf::load(view.words, place) };
             open_here |= u64::from(!entry.is_leaf()) << at;
         }
         open |= u128::from(open_here) << (number * BITS);
