@@ -43,7 +43,7 @@ pub(crate) fn lookup<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &
         return walk(view, addrs, values);
     }
     for (addrs, values) in addrs.chunks(CHUNK).zip(values.chunks_mut(CHUNK)) {
-        // SAFETY: with a smaller root, not much would be answered.
+        // SAFETY: root and leaf answer most with the largest root only.
         let open = unsafe { root_and_leaf(view, addrs, values) };
         if open != 0 {
             open::look_up(view, open, addrs, values, |addrs, values| walk(view, addrs, values));

@@ -87,7 +87,8 @@ impl Engine {
     }
 }
 
-/// [`batch::lookup`] with the popcount instruction, which every x86 since 2009 has, small ones for routers as well.
+/// [`batch::lookup`] with the popcount instruction, which x86 servers have since 2009; the small CPUs of appliances that lack AVX2
+/// mostly have it, too.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "popcnt")]
 fn lookup_popcnt<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values: &mut [u32]) {

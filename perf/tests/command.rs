@@ -334,6 +334,10 @@ fn lpm_measures_ze_and_a_crate_and_prints_what_it_documents() {
         }
     }
     assert_eq!((&json["tables"][0]["routes"], &json["tables"][0]["family"]), (&2000.into(), &6.into()));
+    for against in ["to_updates", "to_a_writer"] {
+        let lost = json["tables"][0]["readers_lose"][against].as_f64().unwrap();
+        assert!(lost < 1.0 && help.contains(against), "{against}: {lost}");
+    }
     assert!(json["machine"]["cores"].as_u64().unwrap() > 0);
     assert_eq!(json["skipped"], Value::Array(Vec::new()));
 }

@@ -19,8 +19,8 @@ use crate::stats::median;
 const KINDS: usize = 3;
 /// It sleeps.
 const IDLE: usize = 0;
-/// It changes the same routes of a second table, which nobody reads. Two cores share caches, and those of a virtual machine may
-/// be two threads of one core: what the reader loses to a neighbour that works as much, it has not lost to updates.
+/// It changes routes of a second table like the first, which nobody reads. Two cores share caches, and those of a virtual machine
+/// may be two threads of one core: what the reader loses to a neighbour that works as much, it has not lost to updates.
 const ELSEWHERE: usize = 1;
 /// It changes routes of the table that is read.
 const UPDATING: usize = 2;
@@ -102,7 +102,8 @@ impl<F: Net> Engine<F> for Ze<F> {
         let (source, turn, stop) = (self.source(), AtomicUsize::new(0), AtomicBool::new(false));
         let core = self.reader_core;
         let mut reader = self.domain.register().context("a second reader")?;
-        let mut twin = Lpm::build(&self.domain, Config::default(), table.routes.iter().copied())?;
+        // With a domain of its own: the grace periods of a table that is read are part of what its updates cost.
+        let mut twin = Lpm::build(&Domain::new(), Config::default(), table.routes.iter().copied())?;
         self.reader.quiescent();
         thread::scope(|scope| {
             let looking = scope.spawn(|| {
