@@ -71,7 +71,7 @@ unsafe fn root_and_leaf<F: Family>(view: &View<'_, F>, addrs: &[F::Addr], values
             }
             let (index, bits) = root_of(addr);
             // SAFETY: the table's root is the largest, which has such a word.
-            let entry = unsafe { entry(view.words, index) };
+            let entry = unsafe { load(view.words, index) };
             let place = entry.leaf_place(F::rest(addr, bits).next_slot());
             // Without a branch: what is no leaf reads the first word of all, and is looked up again.
             let place = select_unpredictable(entry.is_leaf(), place, 0);
@@ -120,7 +120,7 @@ unsafe fn walk_group<F: Family>(
     values: &mut [u32; LANES],
 ) {
     // SAFETY: the caller's promise.
-    let mut entries = indices.map(|index| unsafe { entry(view.words, index) });
+    let mut entries = indices.map(|index| unsafe { load(view.words, index) });
     let mut steps = STEPS_MAX;
     // All asked at once: what a single one says is hard to predict.
     while Entry(entries.iter().fold(0, |union, entry| union | entry.0)).is_branch() {
@@ -131,13 +131,13 @@ unsafe fn walk_group<F: Family>(
         }
         steps -= 1;
         for lane in 0..LANES {
-            let (entry_here, rest) = (entries[lane], rests[lane]);
-            let goes_on = entry_here.is_branch();
-            let below = entry_here.branch_index_at(slots_above(rest));
+            let (entry, rest) = (entries[lane], rests[lane]);
+            let goes_on = entry.is_branch();
+            let below = entry.branch_index_at(slots_above(rest));
             indices[lane] = select_unpredictable(goes_on, below, indices[lane]);
             rests[lane] = select_unpredictable(goes_on, rest << STRIDE, rest);
             // SAFETY: a branch leads to words of the table, see `Entry`; the others stay where they were.
-            entries[lane] = unsafe { entry(view.words, indices[lane]) };
+            entries[lane] = unsafe { load(view.words, indices[lane]) };
         }
     }
     for lane in 0..LANES {
@@ -161,7 +161,7 @@ fn slots_above(inverted: u64) -> u32 {
 /// # Safety
 /// There is such a word.
 #[inline(always)]
-unsafe fn entry(words: &[AtomicU64], index: usize) -> Entry {
+unsafe fn load(words: &[AtomicU64], index: usize) -> Entry {
     debug_assert!(index < words.len(), "word {index} of {}", words.len());
     // SAFETY: the caller's promise.
     Entry(unsafe { words.get_unchecked(index) }.load(Ordering::Acquire))
