@@ -96,10 +96,19 @@ impl Router {
 
     /// Waits until the law holds over all workers with nothing on its way, and says what was received and sent.
     fn settle(&self, received: u64) -> (u64, u64) {
+        wait("every packet to be received", || self.sum(|c| c.law.rx.get()) == received);
+        let idle_rounds = |worker: &WorkerHandle| worker.counters.rounds.idle_rounds.get();
+        let before: Vec<_> = self.workers.iter().map(idle_rounds).collect();
         wait("every packet to be accounted for", || {
+            // While workers are at it, counters that are read one after the other may agree by chance. After its second
+            // round without work, a worker has written down what the first left.
+            let rested = |(worker, before): (&WorkerHandle, &u64)| {
+                worker.bell.ring();
+                idle_rounds(worker) >= before + 2
+            };
             let sides = |c: &ze_graph::WorkerCounters| c.law.sides();
-            let (from, to) = (self.sum(|c| sides(c).0), self.sum(|c| sides(c).1));
-            from == to && self.sum(|c| c.law.rx.get()) == received
+            let rested = self.workers.iter().zip(&before).all(rested);
+            rested && self.sum(|c| sides(c).0) == self.sum(|c| sides(c).1)
         });
         (self.sum(|c| c.law.rx.get()), self.sum(|c| c.law.tx.get()))
     }
