@@ -39,7 +39,7 @@ pub(super) struct Updates {
 /// The share of its rate that a reader on another core loses while routes change.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct ReadersLose {
-    /// Compared with a writer that changes routes of another table, as fast as it can.
+    /// Compared with a writer that is merely awake.
     pub(super) to_updates: f64,
     /// Compared with one that sleeps.
     pub(super) to_a_writer: f64,

@@ -136,7 +136,7 @@ impl Report {
             writeln!(
                 out,
                 "  While Ze's routes change, a reader on another core loses {to_updates:.1} % of what it does while \
-                 the writer changes another table, {to_a_writer:.1} % of what it does while the writer sleeps."
+                 the writer is merely awake, {to_a_writer:.1} % of what it does while the writer sleeps."
             )?;
         }
         write_ratios(out, &lines)
