@@ -121,7 +121,7 @@ fn measure<F: Rivals>(args: &LpmArgs, core: usize, report: &mut Report) -> Resul
     }
     let mut readers_lose = None;
     for (engine, measured) in engines.iter_mut().zip(&mut measured) {
-        let updates = match engine.updates(&table) {
+        let updates = match engine.updates(&table, args.batch.into()) {
             Ok(updates) => updates,
             Err(error) if engine.name().starts_with("rte_") => {
                 report.skip(engine.name(), &error.context("updates"));

@@ -193,7 +193,7 @@ impl<F: Net> Engine<F> for Dpdk {
         Ok(words.iter().map(|&word| u32::from_ne_bytes(word)).collect())
     }
 
-    fn updates(&mut self, _table: &Table<F>) -> Result<Updates> {
+    fn updates(&mut self, _table: &Table<F>, _batch: usize) -> Result<Updates> {
         let request = format!("update {} {} {}", self.name, UPDATES_MAX / 4, UPDATES_TIME.as_secs_f64());
         let millions: f64 = self.ask(&request)?.parse()?;
         Ok(Updates { per_second: millions * 1e6, readers_lose: None })

@@ -54,8 +54,8 @@ pub(super) trait Engine<F: Net> {
     fn rates(&mut self, addresses: &Addresses<F>, batch: usize) -> Result<Vec<f64>>;
     /// The answers to a trace; 0 where there is no route.
     fn answers(&mut self, addresses: &Addresses<F>) -> Result<Vec<u32>>;
-    /// Changes routes and changes them back.
-    fn updates(&mut self, table: &Table<F>) -> Result<Updates>;
+    /// Changes routes and changes them back; a reader, if there is one, looks up `batch` addresses at once.
+    fn updates(&mut self, table: &Table<F>, batch: usize) -> Result<Updates>;
 }
 
 /// Rates by chunk; `lookup` takes a batch.
@@ -166,7 +166,7 @@ impl<F: Net, M: Map<F>> Engine<F> for Crate<M> {
         Ok(answers(&addresses.all, |addrs, values| self.lookup(addrs, values)))
     }
 
-    fn updates(&mut self, table: &Table<F>) -> Result<Updates> {
+    fn updates(&mut self, table: &Table<F>, _batch: usize) -> Result<Updates> {
         let end = Instant::now() + UPDATES_TIME;
         let goes_on = |done| done < UPDATES_MAX && Instant::now() < end;
         let (done, time) = change_routes(table, &mut Random::new(11), goes_on, |prefix, change| {

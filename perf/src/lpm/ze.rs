@@ -29,8 +29,6 @@ const UPDATING: usize = 2;
 const TURNS: usize = 20 * KINDS;
 /// How long each is.
 const TURN_TIME: Duration = Duration::from_millis(50);
-/// Addresses that the reader of the updates looks up at once, as the fast path does.
-const READER_BATCH: usize = 256;
 
 /// What an engine is called: the one that the fast path takes is `ze`.
 pub(super) fn name(engine: ze_lpm::Engine) -> String {
@@ -98,7 +96,7 @@ impl<F: Net> Engine<F> for Ze<F> {
         }))
     }
 
-    fn updates(&mut self, table: &Table<F>) -> Result<Updates> {
+    fn updates(&mut self, table: &Table<F>, batch: usize) -> Result<Updates> {
         let addresses = table.traces.first().context("no trace for the reader")?;
         let (source, turn, stop) = (self.source(), AtomicUsize::new(0), AtomicBool::new(false));
         let core = self.reader_core;
@@ -109,7 +107,7 @@ impl<F: Net> Engine<F> for Ze<F> {
                 if let Some(id) = core {
                     core_affinity::set_for_current(core_affinity::CoreId { id });
                 }
-                watch(&mut reader, &source, addresses, &turn, &stop)
+                watch(&mut reader, &source, addresses, batch, &turn, &stop)
             });
             let wrote = write_in_turns(&mut self.table, table, &turn, &mut self.reader);
             stop.store(true, Ordering::Relaxed);
@@ -170,6 +168,7 @@ fn watch<F: Net>(
     reader: &mut Reader,
     source: &LpmReader<F>,
     addresses: &Addresses<F>,
+    batch: usize,
     turn: &AtomicUsize,
     stop: &AtomicBool,
 ) -> [Vec<f64>; KINDS] {
@@ -179,7 +178,7 @@ fn watch<F: Net>(
             break;
         }
         let before = turn.load(Ordering::Relaxed);
-        let rate = rate(chunk, READER_BATCH, &mut |addrs, values| {
+        let rate = rate(chunk, batch, &mut |addrs, values| {
             source.view(&reader.enter()).lookup_batch(addrs, values);
             reader.quiescent();
         });
