@@ -12,6 +12,7 @@ pub mod args;
 mod crates;
 mod dpdk;
 mod engine;
+mod loads;
 mod report;
 mod table;
 mod ze;
@@ -25,6 +26,7 @@ use args::LpmArgs;
 use crates::Rivals;
 use dpdk::Dpdk;
 use engine::Engine;
+use loads::Loads;
 pub use report::Report;
 use report::{Measured, Skipped, TableReport};
 use table::{Addresses, Table};
@@ -35,6 +37,7 @@ use crate::args::choose_core;
 use crate::machine::{Machine, Stopwatch, line};
 use crate::pipeline::routes::Family;
 use crate::progress::note;
+use crate::stats::{median, rounded};
 
 /// glibc's switch that makes malloc ask for 2 MB pages. It is read when a program starts.
 const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
@@ -108,6 +111,7 @@ fn measure<F: Rivals>(args: &LpmArgs, core: usize, report: &mut Report) -> Resul
     let table = Table::<F>::load(args)?;
     let mut engines = contenders(args, core, &table, report)?;
     let mut measured = build(&mut engines, &table, report)?;
+    let mut loads = loads_like_ours(&measured, &table);
     for run in 0..args.runs {
         for (at, addresses) in table.traces.iter().enumerate() {
             for (engine, measured) in engines.iter_mut().zip(&mut measured) {
@@ -116,6 +120,9 @@ fn measure<F: Rivals>(args: &LpmArgs, core: usize, report: &mut Report) -> Resul
                 engine.rates(addresses, args.batch.into())?;
                 measured.rates[at].extend(engine.rates(addresses, args.batch.into())?);
             }
+        }
+        if let Some(loads) = &mut loads {
+            loads.measure(args.batch.into());
         }
         note(format_args!("{:?}, run {} of {}", F::FAMILY, run + 1, args.runs));
     }
@@ -141,8 +148,15 @@ fn measure<F: Rivals>(args: &LpmArgs, core: usize, report: &mut Report) -> Resul
         routes: table.routes.len(),
         source: table.source,
         readers_lose,
+        loads_mlps: loads.and_then(|loads| median(loads.into_rates())).map(rounded),
     });
     Ok(())
+}
+
+/// Loads from as many bytes as Ze's table has, as many as there are addresses; none if Ze was not asked for.
+fn loads_like_ours<F: Rivals>(measured: &[Measured], table: &Table<F>) -> Option<Loads> {
+    let ours = measured.iter().find(|engine| engine.name.starts_with("ze"))?;
+    Some(Loads::new(ours.built.bytes, table.traces.first()?.all.len()))
 }
 
 /// Everybody who was asked for and is there.

@@ -338,6 +338,7 @@ fn lpm_measures_ze_and_a_crate_and_prints_what_it_documents() {
         let lost = json["tables"][0]["readers_lose"][against].as_f64().unwrap();
         assert!(lost < 1.0 && help.contains(against), "{against}: {lost}");
     }
+    assert!(json["tables"][0]["loads_mlps"].as_f64().unwrap() > 0.0 && help.contains("loads_mlps"));
     assert!(json["machine"]["cores"].as_u64().unwrap() > 0);
     assert_eq!(json["skipped"], Value::Array(Vec::new()));
 }

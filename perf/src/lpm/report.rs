@@ -43,6 +43,7 @@ pub(super) struct TableReport {
     pub(super) routes: usize,
     pub(super) source: String,
     pub(super) readers_lose: Option<ReadersLose>,
+    pub(super) loads_mlps: Option<f64>,
 }
 
 /// An engine that was not measured.
@@ -54,8 +55,8 @@ pub(super) struct Skipped {
 
 /// An engine's figures as they come in.
 pub(super) struct Measured {
-    name: String,
-    built: Built,
+    pub(super) name: String,
+    pub(super) built: Built,
     /// By trace, of all chunks.
     pub(super) rates: Vec<Vec<f64>>,
     pub(super) updates_per_s: Option<f64>,
@@ -112,7 +113,7 @@ impl Report {
     }
 
     fn write_table(&self, out: &mut fmt::Formatter<'_>, table: &TableReport) -> fmt::Result {
-        let TableReport { family, routes, source, readers_lose } = table;
+        let TableReport { family, routes, source, readers_lose, loads_mlps } = table;
         let lines: Vec<_> = self.results.iter().filter(|line| line.family == *family).collect();
         let Some(first) = lines.first() else { return Ok(()) };
         writeln!(
@@ -139,7 +140,14 @@ impl Report {
                  the writer is merely awake, {to_a_writer:.1} % of what it does while the writer sleeps."
             )?;
         }
-        write_ratios(out, &lines)
+        write_ratios(out, &lines)?;
+        if let Some(rate) = loads_mlps {
+            writeln!(
+                out,
+                "  One load from anywhere in as much memory as Ze's table has, and nothing else: {rate:.1} M/s."
+            )?;
+        }
+        Ok(())
     }
 
     fn write_engine(&self, out: &mut fmt::Formatter<'_>, engine: &[&Line]) -> fmt::Result {
