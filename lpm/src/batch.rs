@@ -4,8 +4,8 @@
 //! answer nobody could predict, so that the core is at the next ones while this one waits. Else eight are taken in step: what
 //! they wait for does not depend on one another. What can be known ahead, which is the root's word, is asked for ahead.
 //!
-//! In step, instructions are what limits, not memory. A lookup that has arrived reads its word again while others go on: that
-//! costs less than to choose between the word and the next one. What it reads then is what the word says then.
+//! A lookup that has arrived reads its word again while others go on: that costs less than to choose between the word and the
+//! next one. What it reads then is what the word says then.
 #![expect(unsafe_code, reason = "the room for loads whose bounds the table itself keeps")]
 
 use std::{
