@@ -31,8 +31,8 @@ const TRACE_TIMEOUT_MAX_MS: u32 = 3_600_000;
 /// After the last packet was admitted, how long its walk may take.
 const TRACE_LINGER: Duration = Duration::from_millis(300);
 
-/// How long owners may take to audit, and how often that is looked after.
-const AUDIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long owners may take to audit, less than a client waits for the answer; and how often that is looked after.
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(5);
 const AUDIT_POLL: Duration = Duration::from_millis(20);
 
 /// The server.
@@ -164,7 +164,7 @@ impl Dataplane for Api {
             }
             tokio::time::sleep(AUDIT_POLL).await;
         }
-        let state = self.control.ask(|control| control.fib_state()).await?;
+        let state = self.control.ask(move |control| control.audited_state(&before)).await?;
         Ok(Response::new(v1::FibState { checked, mended, ..state }))
     }
 
@@ -387,7 +387,11 @@ impl Session {
 
     async fn answer(&mut self, request: v1::ProgramRequest) -> Result<v1::ProgramReply, Status> {
         let batch = request.batch;
-        let about = Batch { decided_at_ns: request.decided_at_ns, backlog: request.backlog };
+        let about = Batch {
+            decided_at_ns: request.decided_at_ns,
+            backlog: request.backlog,
+            refused: request.refused,
+        };
         if batch != self.next {
             let text = format!("batch {batch} where {} was due; the stream ends here", self.next);
             return Err(Status::failed_precondition(text));
@@ -403,9 +407,9 @@ impl Session {
             (Some(Body::Operations(operations)), Some(owner)) => {
                 self.apply(batch, owner, operations.operations, about).await
             }
-            (Some(Body::EndOfSnapshot(_)), Some(owner)) => self.sweep(batch, owner).await,
+            (Some(Body::EndOfSnapshot(_)), Some(owner)) => self.sweep(batch, owner, about).await,
             (Some(Body::AuditReport(report)), Some((owner, _))) => {
-                self.control.ask(move |control| control.audited(owner, report)).await?;
+                self.control.ask(move |control| control.audited(owner, about, report)).await?;
                 Ok(v1::ProgramReply { batch, applied: 1, ..v1::ProgramReply::default() })
             }
             (None, Some(_)) => Err(Status::invalid_argument("a message without a body")),
@@ -435,7 +439,12 @@ impl Session {
         Ok(v1::ProgramReply { batch, applied, refusals, swept: 0, instance })
     }
 
-    async fn sweep(&self, batch: u64, (owner, stream): (OwnerId, u64)) -> Result<v1::ProgramReply, Status> {
+    async fn sweep(
+        &self,
+        batch: u64,
+        (owner, stream): (OwnerId, u64),
+        about: Batch,
+    ) -> Result<v1::ProgramReply, Status> {
         let mut walk = self.control.ask(|control| control.walk_all()).await?;
         let mut routes = 0;
         while !walk.is_over() {
@@ -448,7 +457,10 @@ impl Session {
         }
         let answer = self.control.ask(move |control| {
             let current = control.stream_is_current(owner, stream);
-            current.then(|| (routes + control.sweep(owner), control.instance()))
+            current.then(|| {
+                control.told(owner, about);
+                (routes + control.sweep(owner), control.instance())
+            })
         });
         let (swept, instance) = answer.await?.ok_or_else(superseded)?;
         Ok(v1::ProgramReply { batch, applied: 1, refusals: Vec::new(), swept, instance })

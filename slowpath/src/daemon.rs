@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use ze_config::{Document, difference};
 use ze_engine::OwnedInput;
-use ze_rib::dplane::{self, News as DplaneNews};
+use ze_rib::dplane::{self, Desired, News as DplaneNews};
 use ze_rib::rib::Problem;
-use ze_rib::{Rib, Source, State};
+use ze_rib::{Rib, Source};
 use ze_static::{Command, Event, StaticEngine};
 
 use crate::links::Links;
@@ -58,7 +58,7 @@ pub async fn run(options: Options, document: Document, mut requests: mpsc::Recei
     let (news_sender, mut engine_news) = mpsc::channel(ENGINE_NEWS_MAX);
     let (port_sender, mut dplane_news) = mpsc::channel(DPLANE_NEWS_MAX);
     let engine = ze_host::spawn("static", StaticEngine::new, news_sender);
-    let (desired, _) = watch::channel(Arc::new(State::new()));
+    let (desired, _) = watch::channel(Desired::default());
     let mut rib = Rib::new();
     rib.set_connected(Links::default().connected(&document.config));
     let mut daemon = Daemon {
@@ -109,7 +109,7 @@ struct Daemon {
     engine: ze_host::Handle<Command>,
     /// Links that the engine has been told.
     told: BTreeMap<Arc<str>, bool>,
-    desired: watch::Sender<Arc<State>>,
+    desired: watch::Sender<Desired>,
     /// Until the first state is whole, the dplane does not run: the end of its snapshot sweeps what is not there.
     unpublished: Option<mpsc::Sender<DplaneNews>>,
     problems: BTreeSet<Problem>,
@@ -216,8 +216,10 @@ impl Daemon {
         self.report_problems(problems.into_iter().collect());
         self.tables.configure(&self.document.config, &self.rib);
         self.desired.send_if_modified(|current| {
-            let changed = **current != state;
-            *current = Arc::new(state);
+            let changed = *current.state != state;
+            if changed {
+                *current = Desired::now(state);
+            }
             changed
         });
         if let Some(news) = self.unpublished.take() {

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn check(arguments: &Arguments) -> anyhow::Result<()> {
-    let document = ze_config::load(&arguments.config)?;
+    let document = verdict::check_tables(ze_config::load(&arguments.config)?)?;
     for warning in verdict::warnings(&document) {
         eprintln!("warning: {warning}");
     }

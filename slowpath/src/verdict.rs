@@ -71,7 +71,11 @@ pub async fn prepare(path: &Path, options: &Options) -> anyhow::Result<Document>
     }
 }
 
-fn check_tables(document: Document) -> anyhow::Result<Document> {
+/// Passes a document on whose files of routes can all be read.
+///
+/// # Errors
+/// What is wrong with a file, and where it is named.
+pub fn check_tables(document: Document) -> anyhow::Result<Document> {
     match crate::tables::check(&document.config) {
         Ok(()) => Ok(document),
         Err((key, error)) => {

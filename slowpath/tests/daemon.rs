@@ -547,6 +547,53 @@ fn check_says_ok_or_what_is_wrong_and_takes_no_lock() {
     site.write("static {\n route 10.0.0.0/8 { via nowhere; }\n}");
     let (success, stdout, stderr) = output(&site, &["--check"]);
     assert!(!success && stdout.is_empty() && stderr.contains(":2:25:"), "{stderr}");
+    // Files of routes are looked into, as a reload does.
+    for (text, wrong) in [(Some("10.9.9.1/24 0\n"), "routes.txt:1: "), (None, "No such file")] {
+        let file = site.path("routes.txt");
+        match text {
+            Some(text) => std::fs::write(&file, text).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        site.write(&with_file(&file));
+        let (success, stdout, stderr) = output(&site, &["--check"]);
+        assert!(!success && stdout.is_empty(), "{stderr}");
+        assert!(stderr.contains("ze.conf:") && stderr.contains(wrong), "{stderr}");
+    }
+}
+
+#[test]
+fn a_change_says_when_it_was_decided_and_what_is_tried_again_does_not() {
+    let (site, fake) = settled();
+    let route = Name::Route("default".into(), vec![198, 18, 0, 0], 15);
+    {
+        let mut state = fake.state();
+        state.tables.refused = vec![route];
+        state.decided.clear();
+        assert_eq!(state.refused.get("slowpath"), Some(&0));
+    }
+    let before = monotonic_ns();
+    site.write(&BASE.replace("static {\n", "static {\n    route 198.18.0.0/15 { via 192.0.2.1; }\n"));
+    site.signal(Signal::HUP);
+    let told = wait("a second try", || {
+        let own: Vec<_> =
+            fake.state().decided.iter().filter(|(owner, _)| owner == "slowpath").cloned().collect();
+        (own.len() > 1).then_some(own)
+    });
+    assert!((before..monotonic_ns()).contains(&told[0].1), "{told:?}, since {before}");
+    assert_eq!(told[1].1, 0, "nobody has decided anything: {told:?}");
+    assert_eq!(fake.state().refused.get("slowpath"), Some(&1));
+    fake.state().tables.refused.clear();
+    fake.want_audit();
+    site.wait_log("accepted by the fast path after all");
+    wait("a message that knows", || {
+        fake.want_audit();
+        (fake.state().refused.get("slowpath") == Some(&0)).then_some(())
+    });
+}
+
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 #[test]

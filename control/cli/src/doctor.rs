@@ -6,6 +6,7 @@
 pub mod dataplane;
 pub mod machine;
 mod offloads;
+mod programming;
 #[cfg(test)]
 mod tests;
 
@@ -103,6 +104,7 @@ pub async fn run(daemon: &Address, args: DoctorArgs, out: &mut Output) -> Result
             }
             findings.extend(machine.findings(Some(&dataplane.info)));
             findings.extend(dataplane.findings());
+            findings.extend(programming::findings(&dataplane.fib));
             findings.extend(offloads::findings(&dataplane.stats.ports, machine.same_network));
         }
         Err(error) => {

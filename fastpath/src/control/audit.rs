@@ -10,7 +10,7 @@ use ze_proto::v1::{self, operation::Operation as Op};
 use ze_proto::{address, digest};
 
 use super::objects::{GroupObject, NexthopKind, NexthopObject, Objects, Owned, OwnerId, TargetKey};
-use super::{Control, DEFAULT_VRF, Walk};
+use super::{Batch, Control, DEFAULT_VRF, Walk};
 
 /// Operations in one message of an answer.
 const OBJECTS_A_MESSAGE: usize = 1024;
@@ -79,6 +79,11 @@ impl Control {
         }
     }
 
+    /// An owner has said how far it is.
+    pub fn told(&mut self, owner: OwnerId, batch: Batch) {
+        self.programming.told(owner, batch);
+    }
+
     /// Asks owners to audit. Returns, for each that has a stream, how many audits it has reported so far.
     pub fn want_audits(&self) -> Vec<(OwnerId, u64)> {
         let wanted = v1::event::Event::AuditWanted(v1::AuditWanted {});
@@ -89,14 +94,27 @@ impl Control {
 
     /// Have all of these reported another audit since, or gone?
     pub fn audits_have_come(&self, before: &[(OwnerId, u64)]) -> bool {
-        let came = |(owner, count): &(OwnerId, u64)| {
-            self.programming.audits(*owner) > *count || !self.connected.contains(owner)
-        };
-        before.iter().all(came)
+        before.iter().all(|asked| self.audit_is_new(asked) || !self.connected.contains(&asked.0))
+    }
+
+    fn audit_is_new(&self, (owner, before): &(OwnerId, u64)) -> bool {
+        self.programming.audits(*owner) > *before
+    }
+
+    /// As [`fib_state`](Self::fib_state), with what owners who were asked have answered since.
+    pub fn audited_state(&self, asked: &[(OwnerId, u64)]) -> v1::FibState {
+        let mut state = self.fib_state();
+        for asked in asked.iter().filter(|asked| self.audit_is_new(asked)) {
+            if let Some(owner) = state.owners.get_mut(usize::from(asked.0.0)) {
+                owner.audit_is_new = true;
+            }
+        }
+        state
     }
 
     /// An owner has compared.
-    pub fn audited(&mut self, owner: OwnerId, report: v1::AuditReport) {
+    pub fn audited(&mut self, owner: OwnerId, batch: Batch, report: v1::AuditReport) {
+        self.told(owner, batch);
         self.programming.audited(owner, report);
     }
 

@@ -22,6 +22,8 @@ pub struct Batch {
     pub decided_at_ns: u64,
     /// Changes that are decided and not sent yet.
     pub backlog: u64,
+    /// Changes that were refused and are tried again.
+    pub refused: u64,
 }
 
 #[derive(Default)]
@@ -33,6 +35,7 @@ struct OfOwner {
     lag_us: u64,
     lag_max_us: u64,
     backlog: u64,
+    refused_now: u64,
     audit: Option<(v1::AuditReport, Instant)>,
     audits: u64,
 }
@@ -67,13 +70,19 @@ impl Programming {
         }
     }
 
+    /// What an owner says of itself with each message.
+    pub(super) fn told(&mut self, owner: OwnerId, batch: Batch) {
+        let of_owner = self.owners.entry(owner).or_default();
+        (of_owner.backlog, of_owner.refused_now) = (batch.backlog, batch.refused);
+    }
+
     /// A batch has been applied.
     pub(super) fn applied(&mut self, owner: OwnerId, batch: Batch, applied: u64, refused: u64) {
+        self.told(owner, batch);
         let of_owner = self.owners.entry(owner).or_default();
         of_owner.batches += 1;
         of_owner.applied += applied;
         of_owner.refused += refused;
-        of_owner.backlog = batch.backlog;
         if batch.decided_at_ns != 0 {
             of_owner.lag_us = monotonic_ns().saturating_sub(batch.decided_at_ns) / 1000;
             of_owner.lag_max_us = of_owner.lag_max_us.max(of_owner.lag_us);
@@ -111,6 +120,7 @@ impl Programming {
             lag_us: of_owner.lag_us,
             lag_max_us: of_owner.lag_max_us,
             backlog: of_owner.backlog,
+            refused_now: of_owner.refused_now,
             audit: of_owner.audit.as_ref().map(|(report, _)| report.clone()),
             audit_age_ms: of_owner.audit.as_ref().map_or(0, |(_, at)| at.elapsed().as_millis() as u64),
             ..v1::OwnerState::default()

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use ze_proto::v1;
 
 use crate::backoff::Backoff;
+use crate::feed::monotonic_ns;
 use crate::reconcile::Reconciler;
 use crate::state::State;
 
@@ -86,8 +87,25 @@ pub(crate) enum SessionError {
     Unwanted,
 }
 
+/// What the fast path shall have, and since when.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// All objects.
+    pub state: Arc<State>,
+    /// When that was decided, nanoseconds of the monotonic clock.
+    decided_at_ns: u64,
+}
+
+impl Desired {
+    /// Decided now.
+    #[must_use]
+    pub fn now(state: State) -> Self {
+        Self { state: Arc::new(state), decided_at_ns: monotonic_ns() }
+    }
+}
+
 /// Brings the fast path what is desired until the sender of it is gone.
-pub async fn run(options: Options, mut desired: watch::Receiver<Arc<State>>, news: mpsc::Sender<News>) {
+pub async fn run(options: Options, mut desired: watch::Receiver<Desired>, news: mpsc::Sender<News>) {
     let mut reconciler = Reconciler::default();
     let mut absence = Absence::new();
     loop {
@@ -105,7 +123,7 @@ pub async fn run(options: Options, mut desired: watch::Receiver<Arc<State>>, new
 }
 
 /// Waits until the sender is gone.
-async fn gone(desired: &mut watch::Receiver<Arc<State>>) {
+async fn gone(desired: &mut watch::Receiver<Desired>) {
     // A change is not lost: a session looks at the newest value when it begins.
     while desired.changed().await.is_ok() {}
 }

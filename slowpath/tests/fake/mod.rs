@@ -36,6 +36,10 @@ pub(crate) struct State {
     pub(crate) verify_refuses: Vec<Name>,
     /// Operations that have been received and not yet looked at, because the fake stalls.
     pub(crate) waiting: usize,
+    /// What batches of operations said of themselves, by owner: when they were decided.
+    pub(crate) decided: Vec<(String, u64)>,
+    /// What owners said last: how much is refused at this time.
+    pub(crate) refused: HashMap<String, u64>,
     /// The stream of each owner that counts: what comes late on another one is void.
     streams: HashMap<String, u64>,
     streams_begun: u64,
@@ -168,6 +172,7 @@ fn take(
         return Err(Status::aborted("another stream of the same owner has begun; this one is void"));
     }
     let mut reply = v1::ProgramReply { batch: next, instance: state.instance, ..Default::default() };
+    state.refused.insert(owner.clone(), request.refused);
     match request.body {
         Some(Body::Hello(hello)) => {
             owner.clone_from(&hello.owner);
@@ -180,6 +185,7 @@ fn take(
             state.seen.push(Seen::Hello { owner: hello.owner, snapshot: hello.snapshot });
         }
         Some(Body::Operations(operations)) => {
+            state.decided.push((owner.clone(), request.decided_at_ns));
             for (index, operation) in operations.operations.iter().enumerate() {
                 for (name, object) in elements(operation) {
                     let path = path(&name);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ze_proto::v1::{
-    GetInfoRequest, GetStatsRequest, Info, LinkState, ListNeighborsRequest, NeighborEntry, PortState, Stats,
-    WorkerStats,
+    FibState, GetFibRequest, GetInfoRequest, GetStatsRequest, Info, LinkState, ListNeighborsRequest,
+    NeighborEntry, PortState, Stats, WorkerStats,
 };
 use ze_tui::rates::{Law, Verdict};
 use ze_tui::units::{count, plural};
@@ -49,6 +49,8 @@ pub struct Dataplane {
     pub stats: Stats,
     /// Its neighbours.
     pub neighbors: Vec<NeighborEntry>,
+    /// Who programs it.
+    pub fib: FibState,
 }
 
 impl Dataplane {
@@ -59,6 +61,7 @@ impl Dataplane {
     pub async fn ask(mut client: Client) -> Result<Self, Error> {
         let info = answer(client.get_info(GetInfoRequest {})).await?;
         let earlier = answer(client.get_stats(GetStatsRequest {})).await?;
+        let fib = answer(client.get_fib(GetFibRequest {})).await?;
         let mut stream = answer(client.list_neighbors(ListNeighborsRequest::default())).await?;
         let mut neighbors = Vec::new();
         while let Some(entry) = stream.message().await? {
@@ -66,7 +69,7 @@ impl Dataplane {
         }
         tokio::time::sleep(GLANCE).await;
         let stats = answer(client.get_stats(GetStatsRequest {})).await?;
-        Ok(Self { info, earlier, stats, neighbors })
+        Ok(Self { info, earlier, stats, neighbors, fib })
     }
 
     /// What the facts mean.

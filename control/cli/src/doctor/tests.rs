@@ -1,8 +1,8 @@
 use std::fs;
 
 use ze_proto::v1::{
-    DropStats, Info, LawTerms, LinkState, NamedCounter, NeighborEntry, PortState, PuntStats, QueueStats,
-    Stats, WorkerStats,
+    DropStats, FibState, Info, LawTerms, LinkState, NamedCounter, NeighborEntry, PortState, PuntStats,
+    QueueStats, Stats, WorkerStats,
 };
 
 use super::dataplane::Dataplane;
@@ -147,7 +147,13 @@ fn dataplane(change: impl Fn(&mut WorkerStats)) -> Dataplane {
     let mut later = worker.clone();
     change(&mut later);
     let stats = |worker| Stats { workers: vec![worker], ..Stats::default() };
-    Dataplane { info: info(), earlier: stats(worker), stats: stats(later), neighbors: vec![] }
+    Dataplane {
+        info: info(),
+        earlier: stats(worker),
+        stats: stats(later),
+        neighbors: vec![],
+        fib: FibState::default(),
+    }
 }
 
 fn with_ports(ports: Vec<PortState>) -> Vec<Finding> {

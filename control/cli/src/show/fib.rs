@@ -47,6 +47,9 @@ struct Owner<'a> {
     groups: u64,
     batches: u64,
     applied: u64,
+    /// At this time.
+    refused_now: u64,
+    /// Each as often as it was tried.
     refused: u64,
     programming_lag_us: u64,
     programming_lag_max_us: u64,
@@ -56,6 +59,8 @@ struct Owner<'a> {
 
 #[derive(Debug, Serialize)]
 struct Audit<'a> {
+    /// Made because it was asked for now.
+    is_new: bool,
     age_ms: u64,
     checked: u64,
     missing: u64,
@@ -113,7 +118,7 @@ fn text(fib: &Fib<'_>, paint: Paint) -> String {
             units::count(owner.routes).into(),
             units::count(owner.nexthops).into(),
             units::count(owner.groups).into(),
-            Cell::trouble(owner.refused),
+            Cell::trouble(owner.refused_now),
             units::count(owner.backlog).into(),
             lag(owner.programming_lag_us).into(),
             lag(owner.programming_lag_max_us).into(),
@@ -154,42 +159,33 @@ fn audit_text(fib: &Fib<'_>, paint: Paint) -> String {
         right("MISSING"),
         right("SURPLUS"),
         right("DIFFERENT"),
+        right("REFUSED"),
         left("VERDICT"),
     ]);
     if let Some(tables) = &fib.tables {
-        let verdict = verdict(tables.mended_routes, 0);
         table.row([
             "lookups with the books".into(),
             units::count(tables.checked_routes).into(),
             Cell::default(),
             Cell::default(),
             Cell::trouble(tables.mended_routes),
-            verdict,
+            Cell::default(),
+            found(tables.mended_routes),
         ]);
     }
     for owner in &fib.owners {
         let compared = format!("the books with {}", owner.name);
-        let Some(audit) = &owner.audit else {
-            let why = if owner.connected { "no answer yet" } else { "has no stream" };
-            let empty = || Cell::default();
-            table.row([
-                compared.as_str().into(),
-                empty(),
-                empty(),
-                empty(),
-                empty(),
-                Cell::styled(why, Style::Dim),
-            ]);
-            continue;
-        };
-        table.row([
-            compared.as_str().into(),
-            units::count(audit.checked).into(),
-            Cell::trouble(audit.missing),
-            Cell::trouble(audit.surplus),
-            Cell::trouble(audit.different),
-            verdict(audit.missing + audit.surplus + audit.different, audit.age_ms),
-        ]);
+        let figures = owner.audit.as_ref().map(|audit| {
+            [
+                units::count(audit.checked).into(),
+                Cell::trouble(audit.missing),
+                Cell::trouble(audit.surplus),
+                Cell::trouble(audit.different),
+            ]
+        });
+        let [checked, missing, surplus, different] = figures.unwrap_or_default();
+        let refused = Cell::trouble(owner.refused_now);
+        table.row([compared.as_str().into(), checked, missing, surplus, different, refused, verdict(owner)]);
     }
     format!("{}{}", table.render(paint), divergences_text(fib, paint))
 }
@@ -218,13 +214,26 @@ fn divergences_text(fib: &Fib<'_>, paint: Paint) -> String {
     format!("\n{}{more}", table.render(paint))
 }
 
-fn verdict(found: u64, age_ms: u64) -> Cell {
-    /// What is older was not asked for now.
-    const RECENT_MS: u64 = 10_000;
-    let when = if age_ms < RECENT_MS { String::new() } else { format!(", {} ago", age(age_ms)) };
-    match found {
-        0 => Cell::styled(format!("the same{when}"), Style::Plain),
-        _ => Cell::styled(format!("healed{when}"), Style::Warning),
+/// What the comparison that was asked for has come to; or why there is none, and from when the figures are.
+fn verdict(owner: &Owner<'_>) -> Cell {
+    match &owner.audit {
+        Some(audit) if audit.is_new && owner.refused_now > 0 => {
+            let words = format!("{} refused, see the log", units::count(owner.refused_now));
+            Cell::styled(words, Style::Warning)
+        }
+        Some(audit) if audit.is_new => found(audit.missing + audit.surplus + audit.different),
+        older => {
+            let why = if owner.connected { "no answer" } else { "has no stream" };
+            let since = older.as_ref().map(|audit| format!("; compared {} ago", age(audit.age_ms)));
+            Cell::styled(format!("{why}{}", since.unwrap_or_default()), Style::Warning)
+        }
+    }
+}
+
+fn found(differences: u64) -> Cell {
+    match differences {
+        0 => Cell::styled("the same", Style::Plain),
+        _ => Cell::styled("healed", Style::Warning),
     }
 }
 
@@ -266,17 +275,19 @@ fn owner(owner: &OwnerState) -> Owner<'_> {
         groups: owner.groups,
         batches: owner.batches,
         applied: owner.applied,
+        refused_now: owner.refused_now,
         refused: owner.refused,
         programming_lag_us: owner.lag_us,
         programming_lag_max_us: owner.lag_max_us,
         backlog: owner.backlog,
-        audit: owner.audit.as_ref().map(|report| audit(owner.audit_age_ms, report)),
+        audit: owner.audit.as_ref().map(|report| audit(owner, report)),
     }
 }
 
-fn audit(age_ms: u64, report: &AuditReport) -> Audit<'_> {
+fn audit<'a>(owner: &OwnerState, report: &'a AuditReport) -> Audit<'a> {
     Audit {
-        age_ms,
+        is_new: owner.audit_is_new,
+        age_ms: owner.audit_age_ms,
         checked: report.checked,
         missing: report.missing,
         surplus: report.surplus,

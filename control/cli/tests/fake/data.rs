@@ -368,6 +368,7 @@ pub fn fib(audited: bool) -> FibState {
         backlog: 12,
         audit: Some(audit),
         audit_age_ms: 4_000,
+        audit_is_new: audited,
         ..OwnerState::default()
     };
     let config = OwnerState {
@@ -379,11 +380,31 @@ pub fn fib(audited: bool) -> FibState {
         groups: 2,
         batches: 12,
         applied: 80,
-        refused: 1,
+        refused: 31,
+        refused_now: 1,
+        ..OwnerState::default()
+    };
+    // Short of room, and another that does not answer when it is asked.
+    let short = OwnerState {
+        name: "bgp".into(),
+        connected: true,
+        routes: 19_993,
+        refused: 1_640_000,
+        refused_now: 273_269,
+        audit: Some(AuditReport { checked: 19_993, ..AuditReport::default() }),
+        audit_is_new: audited,
+        ..OwnerState::default()
+    };
+    let silent = OwnerState {
+        name: "silent".into(),
+        connected: true,
+        routes: 3,
+        audit: Some(AuditReport { checked: 3, ..AuditReport::default() }),
+        audit_age_ms: 75_000,
         ..OwnerState::default()
     };
     FibState {
-        owners: vec![config, feed],
+        owners: vec![config, feed, short, silent],
         vrfs: vrfs(),
         nexthops: 42,
         nexthops_max: 131_072,

@@ -1,7 +1,6 @@
 //! One connection, from Hello to its end.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -11,13 +10,13 @@ use tonic::transport::Channel;
 use ze_proto::v1::{self, dataplane_client::DataplaneClient, program_request::Body};
 
 use super::{
-    ACKNOWLEDGE_TIME_MAX, AUDIT_EVERY, Absence, BATCH_STEPS_MAX, News, Options, ROUND_STEPS_MAX,
+    ACKNOWLEDGE_TIME_MAX, AUDIT_EVERY, Absence, BATCH_STEPS_MAX, Desired, News, Options, ROUND_STEPS_MAX,
     SessionError, WINDOW_BATCHES, connect_reason,
 };
 use crate::divergence;
+use crate::feed::monotonic_ns;
 use crate::plan::Step;
 use crate::reconcile::{Outcome, Reconciler};
-use crate::state::State;
 use crate::wire;
 
 /// Refusals of a batch that are told one by one; an operation that is refused as a whole has a thousand.
@@ -26,7 +25,7 @@ const REFUSALS_TOLD_MAX: usize = 10;
 /// Runs one connection; says why it ended.
 pub(super) async fn run(
     options: &Options,
-    desired: &mut watch::Receiver<Arc<State>>,
+    desired: &mut watch::Receiver<Desired>,
     reconciler: &mut Reconciler,
     news: &mpsc::Sender<News>,
     absence: &mut Absence,
@@ -47,8 +46,19 @@ pub(super) async fn run(
     watchers.spawn(watch_ports(client.clone(), news.clone(), wanted));
     let mut due = tokio::time::interval(AUDIT_EVERY);
     due.reset();
-    let mut session =
-        Session { stream: &mut stream, reconciler, desired, client, owner: &options.owner, audits, due };
+    let looked_at_ns = desired.borrow().decided_at_ns;
+    let mut session = Session {
+        stream: &mut stream,
+        reconciler,
+        looked_at_ns,
+        // Everything is sent again; before there was somebody to send it to, nothing lagged.
+        decided_at_ns: monotonic_ns(),
+        desired,
+        client,
+        owner: &options.owner,
+        audits,
+        due,
+    };
     match session.live(absence).await {
         Ok(never) => match never {},
         Err(error) => error,
@@ -80,11 +90,12 @@ impl Stream {
         Ok((stream, client))
     }
 
-    async fn send(&mut self, body: Body) -> Result<(), SessionError> {
-        let request =
-            v1::ProgramRequest { batch: self.sent + 1, body: Some(body), ..v1::ProgramRequest::default() };
+    async fn send(&mut self, body: Body, about: About) -> Result<(), SessionError> {
+        let About { decided_at_ns, refused } = about;
+        let batch = self.sent + 1;
+        let request = v1::ProgramRequest { batch, body: Some(body), decided_at_ns, backlog: 0, refused };
         limited(self.requests.send(request)).await?.map_err(|_| SessionError::Closed)?;
-        self.sent += 1;
+        self.sent = batch;
         Ok(())
     }
 
@@ -108,6 +119,13 @@ async fn limited<F: Future>(work: F) -> Result<F::Output, SessionError> {
     tokio::time::timeout(ACKNOWLEDGE_TIME_MAX, work).await.map_err(|_| SessionError::Silent)
 }
 
+/// What a message says besides: see [`v1::ProgramRequest`].
+#[derive(Clone, Copy, Debug, Default)]
+struct About {
+    decided_at_ns: u64,
+    refused: u64,
+}
+
 struct Session<'s> {
     client: DataplaneClient<Channel>,
     owner: &'s str,
@@ -116,7 +134,11 @@ struct Session<'s> {
     due: tokio::time::Interval,
     stream: &'s mut Stream,
     reconciler: &'s mut Reconciler,
-    desired: &'s mut watch::Receiver<Arc<State>>,
+    desired: &'s mut watch::Receiver<Desired>,
+    /// Of the newest that was looked at.
+    looked_at_ns: u64,
+    /// When the oldest of what is being brought was decided; 0: nothing new is.
+    decided_at_ns: u64,
 }
 
 /// How a round went.
@@ -133,7 +155,7 @@ impl Session<'_> {
         let instance = self.stream.instance;
         tracing::info!(instance, "fast path connected; sending everything");
         while self.round().await? == Round::Busy {}
-        self.stream.send(Body::EndOfSnapshot(v1::EndOfSnapshot {})).await?;
+        self.stream.send(Body::EndOfSnapshot(v1::EndOfSnapshot {}), self.about(0)).await?;
         let swept = self.stream.reply().await?.swept;
         self.reconciler.swept();
         while self.round().await? == Round::Busy {}
@@ -192,20 +214,27 @@ impl Session<'_> {
         let report = self.reconciler.audit(operations.iter().flat_map(crate::wire_read::objects).collect());
         while self.round().await? == Round::Busy {}
         divergence::log(self.owner, &report);
-        self.stream.send(Body::AuditReport(report)).await?;
+        self.stream.send(Body::AuditReport(report), self.about(0)).await?;
         self.stream.reply().await?;
         Ok(())
     }
 
     /// Sends what differs, up to the limit, and takes the replies.
     async fn round(&mut self) -> Result<Round, SessionError> {
-        let desired: Arc<State> = Arc::clone(&self.desired.borrow_and_update());
+        let desired = self.desired.borrow_and_update().clone();
+        if std::mem::replace(&mut self.looked_at_ns, desired.decided_at_ns) != desired.decided_at_ns
+            && self.decided_at_ns == 0
+        {
+            self.decided_at_ns = desired.decided_at_ns;
+        }
         let now = tokio::time::Instant::now().into_std();
-        let steps = self.reconciler.plan(&desired, ROUND_STEPS_MAX, now);
+        let steps = self.reconciler.plan(&desired.state, ROUND_STEPS_MAX, now);
         drop(desired);
         if steps.is_empty() {
+            self.decided_at_ns = 0;
             return Ok(Round::Idle);
         }
+        let about = self.about(self.decided_at_ns);
         tracing::debug!(steps = steps.len(), "programming");
         let mut outstanding: VecDeque<Vec<Vec<Step>>> = VecDeque::new();
         for batch in batches(steps) {
@@ -213,13 +242,17 @@ impl Session<'_> {
                 self.take_reply(&mut outstanding).await?;
             }
             let (operations, layout) = wire::operations(batch);
-            self.stream.send(Body::Operations(v1::Operations { operations })).await?;
+            self.stream.send(Body::Operations(v1::Operations { operations }), about).await?;
             outstanding.push_back(layout);
         }
         while !outstanding.is_empty() {
             self.take_reply(&mut outstanding).await?;
         }
         Ok(Round::Busy)
+    }
+
+    fn about(&self, decided_at_ns: u64) -> About {
+        About { decided_at_ns, refused: self.reconciler.refused().count() as u64 }
     }
 
     async fn take_reply(&mut self, outstanding: &mut VecDeque<Vec<Vec<Step>>>) -> Result<(), SessionError> {

@@ -126,9 +126,10 @@ impl Session<'_> {
         self.send(Body::EndOfSnapshot(v1::EndOfSnapshot {}), 0).await?;
         let swept = self.reply().await?.swept;
         self.feed.table().swept();
-        let (owner, routes) = (&options.owner, self.feed.progress().wanted);
-        if routes + swept > 0 {
-            tracing::info!(owner, routes, swept, "routes synchronized");
+        let (owner, progress) = (&options.owner, self.feed.progress());
+        let (wanted, refused) = (progress.wanted, progress.refused);
+        if wanted + swept > 0 {
+            tracing::info!(owner, wanted, refused, swept, "routes synchronized");
         }
         Ok(())
     }
@@ -178,9 +179,12 @@ impl Session<'_> {
     }
 
     async fn send(&mut self, body: Body, decided_at_ns: u64) -> Result<(), Ended> {
-        let backlog = self.feed.table().backlog();
+        let (backlog, refused) = {
+            let table = self.feed.table();
+            (table.backlog(), table.progress().refused)
+        };
         let batch = self.sent + 1;
-        let request = v1::ProgramRequest { batch, body: Some(body), decided_at_ns, backlog };
+        let request = v1::ProgramRequest { batch, body: Some(body), decided_at_ns, backlog, refused };
         limited(self.requests.send(request)).await?.map_err(|_| Ended::Closed)?;
         self.sent = batch;
         Ok(())
