@@ -52,6 +52,12 @@ goldens! {
     the_route_of_a_destination: "route.txt" = "show" "route" "10.0.0.77";
     the_route_as_json: "route.json" = "show" "route" "10.0.0.77" "-o" "json";
     the_route_of_a_flow: "route_flow.txt" = "show" "route" "10.0.0.77" "--from" "10.0.0.1";
+    the_route_of_a_flow_as_json: "route_flow.json" = "show" "route" "10.0.0.77" "--from" "10.0.0.1" "-o" "json";
+    no_route_is_asked: "route_instead.txt" = "show" "route" "224.5.5.5";
+    no_route_is_asked_as_json: "route_instead.json" = "show" "route" "224.5.5.5" "-o" "json";
+    a_route_into_a_vrf_without_one: "route_leak.txt" = "show" "route" "192.0.2.9" "--vrf" "blue";
+    a_route_into_a_vrf_without_one_as_json:
+        "route_leak.json" = "show" "route" "192.0.2.9" "--vrf" "blue" "-o" "json";
     fib_as_table: "fib.txt" = "show" "fib";
     fib_as_json: "fib.json" = "show" "fib" "-o" "json";
     fib_audit: "fib_audit.txt" = "show" "fib" "audit";

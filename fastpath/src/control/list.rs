@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use ze_fib::Target;
 use ze_fib::writer::{NexthopSpec, Route};
+use ze_graph::{DropReason, PuntReason};
 use ze_nodes::Flow;
-use ze_packet::{MacAddr, NexthopId};
+use ze_packet::{MacAddr, NexthopId, ipv4, ipv6};
 use ze_proto::{address, v1};
 use ze_punt::neighbor::{Neighbor, State};
 
@@ -124,6 +125,10 @@ impl Control {
         let vrf = if vrf.is_empty() { DEFAULT_VRF } else { vrf };
         let mut id = self.vrf_id(vrf).ok_or_else(|| format!("there is no VRF '{vrf}'"))?;
         let mut reply = v1::LookupRouteReply::default();
+        if let Some(instead) = instead_of_lookup(address) {
+            reply.instead = instead;
+            return Ok(reply);
+        }
         // As often as workers follow routes from VRF to VRF.
         for _ in 0..=VRFS_MAX {
             let Some((prefix, source, target)) = self.fib.longest_match(id, address) else { break };
@@ -294,4 +299,63 @@ fn no_interface(name: &str) -> String {
 
 fn mac_link_local(mac: MacAddr) -> Vec<u8> {
     if mac == MacAddr::ZERO { Vec::new() } else { mac.link_local().octets().to_vec() }
+}
+
+/// What becomes of packets to destinations for which the graph asks no route: see `ip4_input` and `ip6_input`.
+fn instead_of_lookup(destination: IpAddr) -> Option<String> {
+    let dropped = |reason: DropReason| {
+        Some(format!("No router forwards to {destination}: its packets are dropped ({}).", reason.name()))
+    };
+    let to_the_host = |what: &str, class: PuntReason| {
+        let class = class.name();
+        Some(format!(
+            "{what} is not routed: packets to {destination} go to the router's own host (punt class {class})."
+        ))
+    };
+    match destination {
+        IpAddr::V4(v4) => match v4.to_bits() {
+            u32::MAX => to_the_host("Limited broadcast", PuntReason::Broadcast),
+            bits if ipv4::is_multicast(bits) => to_the_host("Multicast", PuntReason::Multicast),
+            bits if ipv4::is_martian_destination(bits) => dropped(DropReason::Ip4DestinationMartian),
+            _ => None,
+        },
+        IpAddr::V6(v6) => match v6.to_bits() {
+            // RFC 4291 §2.7: scope 0 is reserved, scope 1 never leaves a node.
+            bits if ipv6::is_multicast(bits) && bits >> 112 & 0xf > 1 => {
+                to_the_host("Multicast", PuntReason::Multicast)
+            }
+            bits if ipv6::is_multicast(bits) || ipv6::is_martian_destination(bits) => {
+                dropped(DropReason::Ip6DestinationMartian)
+            }
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::instead_of_lookup;
+
+    #[test]
+    fn what_the_graph_asks_no_route_for_is_said_and_the_rest_is_looked_up() {
+        let said = |address: &str| instead_of_lookup(address.parse().unwrap());
+        for (address, words) in [
+            ("224.5.5.5", "punt class multicast"),
+            ("239.255.255.255", "punt class multicast"),
+            ("255.255.255.255", "punt class broadcast"),
+            ("127.0.0.1", "ip4_destination_martian"),
+            ("0.0.0.0", "ip4_destination_martian"),
+            ("240.0.0.1", "ip4_destination_martian"),
+            ("ff02::5", "punt class multicast"),
+            ("ff01::1", "ip6_destination_martian"),
+            ("::1", "ip6_destination_martian"),
+            ("::ffff:192.0.2.1", "ip6_destination_martian"),
+        ] {
+            let said = said(address).unwrap_or_default();
+            assert!(said.contains(words) && said.contains(address), "{address}: {said}");
+        }
+        for address in ["192.0.2.1", "223.255.255.255", "169.254.0.1", "2001:db8::1", "fe80::1", "fc00::1"] {
+            assert_eq!(said(address), None, "{address}");
+        }
+    }
 }

@@ -109,11 +109,22 @@ struct Lookup {
     flow_hash: Option<u32>,
     /// Routes in other VRFs that this one leads to, one after the other.
     further: Vec<Row>,
+    /// Index of the nexthop that carries the flow's packets now: the chosen one, or a backup of it.
+    carried_by: Option<u32>,
+    /// Why packets are dropped though there is a route.
+    dropped: Option<&'static str>,
+}
+
+/// No route is asked.
+#[derive(Debug, Serialize)]
+struct Instead<'a> {
+    instead: &'a str,
 }
 
 #[derive(Debug, Serialize)]
 struct Group {
-    key: u64,
+    /// Text, because it does not fit the numbers that JSON's readers have.
+    key: String,
     members: usize,
     buckets: u32,
     resilient: bool,
@@ -126,6 +137,10 @@ struct Group {
 /// When it can not be serialized.
 pub(super) fn lookup_page(args: &RouteArgs, reply: &LookupRouteReply, paint: Paint) -> Result<Page, Error> {
     let RouteArgs { address, vrf, from, .. } = args;
+    if !reply.instead.is_empty() {
+        let text = format!("{}\n", text::clean(&reply.instead));
+        return Page::new(&Instead { instead: &reply.instead }, text);
+    }
     let Some(entry) = &reply.route else {
         return Page::new(
             &None::<Row>,
@@ -138,25 +153,28 @@ pub(super) fn lookup_page(args: &RouteArgs, reply: &LookupRouteReply, paint: Pai
     further.iter().for_each(|row| add(&mut table, row));
     let last = reply.further.last().unwrap_or(entry);
     let flow_hash = from.filter(|_| last.group.is_some()).map(|_| reply.flow_hash);
-    let words = words(last, reply.chosen, flow_hash);
+    let words = words(args, last, reply.chosen, flow_hash);
+    let taken = taken(last, reply.chosen);
     let gap = if words.is_empty() { "" } else { "\n" };
     let text = format!("{}{gap}{words}", table.render(paint));
     let group = last.group.as_ref().map(|group| Group {
-        key: group.key,
+        key: group.key.to_string(),
         members: last.nexthops.len(),
         buckets: group.buckets,
         resilient: group.resilient,
         symmetric: group.symmetric,
     });
     let chosen = (reply.chosen != 0).then_some(reply.chosen);
-    Page::new(&Lookup { route: first, group, chosen, flow_hash, further }, text)
+    let dropped = taken.as_ref().filter(|taken| leads_nowhere(taken)).map(|_| "no_route");
+    let carried_by = taken.as_ref().filter(|taken| !leads_nowhere(taken)).map(|taken| carrier(taken).index);
+    Page::new(&Lookup { route: first, group, chosen, flow_hash, further, carried_by, dropped }, text)
 }
 
 /// What the table does not say: the group, the member of the flow, its adjacency and what it has carried.
-fn words(entry: &RouteEntry, chosen: u32, flow_hash: Option<u32>) -> String {
+fn words(args: &RouteArgs, entry: &RouteEntry, chosen: u32, flow_hash: Option<u32>) -> String {
     let mut out = String::new();
     if let Some(group) = &entry.group {
-        let mut how = format!("group {} of {} nexthops", group.key, entry.nexthops.len());
+        let mut how = format!("of {} nexthops", entry.nexthops.len());
         how += &format!(", {} buckets", group.buckets);
         how += if group.resilient { ", resilient" } else { "" };
         how += if group.symmetric { ", symmetric" } else { "" };
@@ -165,26 +183,50 @@ fn words(entry: &RouteEntry, chosen: u32, flow_hash: Option<u32>) -> String {
     if let Some(hash) = flow_hash {
         out += &format!("  flow       hash {hash:#010x}\n");
     }
-    let Some(state) = entry.nexthops.iter().find(|state| state.index == chosen) else {
+    let Some(nexthop) = taken(entry, chosen) else {
         if entry.nexthops.len() > 1 {
             out += "  nexthop    depends on the flow: --from ADDRESS says which\n";
         }
         return out;
     };
-    let nexthop = nexthop(state);
+    let carrier = carrier(&nexthop);
     let [way, ..] = way(&nexthop, false);
-    out += &format!("  nexthop    number {}, {}\n", state.index, way.text());
-    if let (Some(mac), Some(interface)) = (&nexthop.mac, &nexthop.interface) {
-        out += &format!("  adjacency  {mac} on {interface}, packets up to {} bytes\n", state.mtu);
+    let instead = if nexthop.in_force { "" } else { "; a backup carries its packets" };
+    out += &format!("  nexthop    number {}, {}{instead}\n", nexthop.index, way.text());
+    if leads_nowhere(&nexthop) {
+        let (address, vrf) = (args.address, nexthop.vrf.as_deref().unwrap_or_default());
+        out += &format!("  dropped    no route leads to {address} in VRF {vrf} (no_route)\n");
+    }
+    if let (Some(mac), Some(interface)) = (&carrier.mac, &carrier.interface) {
+        out += &format!("  adjacency  {mac} on {interface}, packets up to {} bytes\n", carrier.mtu_bytes);
     }
     for backup in &nexthop.backups {
-        let in_force = if backup.in_force { "in force" } else { "armed" };
+        let in_force = match (backup.in_force, backup.kind.as_str()) {
+            (true, _) => "in force",
+            (false, "unresolved") => "not ready",
+            (false, _) => "armed",
+        };
         let [way, ..] = self::way(backup, false);
         let on = backup.interface.as_ref().map(|name| format!(" on {name}")).unwrap_or_default();
         out += &format!("  backup     number {}, {}{on}, {in_force}\n", backup.index, way.text());
     }
     let (packets, bytes) = (units::count(nexthop.tx_packets), units::bytes(nexthop.tx_bytes));
     out + &format!("  sent       {packets} packets, {bytes}\n")
+}
+
+/// The nexthop that was chosen.
+fn taken(entry: &RouteEntry, chosen: u32) -> Option<Nexthop> {
+    entry.nexthops.iter().find(|state| state.index == chosen).map(nexthop)
+}
+
+/// The nexthop that carries packets now: this one, or its backup that is in force.
+fn carrier(taken: &Nexthop) -> &Nexthop {
+    taken.backups.iter().find(|backup| backup.in_force).unwrap_or(taken)
+}
+
+/// The last route of a lookup leads into a VRF that has none: else that one would be the last.
+fn leads_nowhere(taken: &Nexthop) -> bool {
+    taken.kind == "vrf"
 }
 
 fn request(args: &RoutesArgs) -> ListRoutesRequest {

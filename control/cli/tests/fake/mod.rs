@@ -134,10 +134,24 @@ impl Dataplane for Fake {
 
     async fn lookup_route(&self, request: Request<LookupRouteRequest>) -> Answer<LookupRouteReply> {
         let request = request.into_inner();
+        match request.address[0] {
+            224 => {
+                let instead =
+                    "Multicast is not routed: packets to 224.5.5.5 go to the router's own host.".into();
+                return Ok(Response::new(LookupRouteReply { instead, ..LookupRouteReply::default() }));
+            }
+            // Into a VRF that has no route there.
+            192 => {
+                let route = data::routes().pop();
+                let chosen = route.as_ref().map_or(0, |route| route.nexthops[0].index);
+                return Ok(Response::new(LookupRouteReply { route, chosen, ..LookupRouteReply::default() }));
+            }
+            _ => {}
+        }
         let known = request.address.starts_with(&[10]);
         let route = known.then(|| data::routes().remove(if request.flow.is_some() { 0 } else { 1 }));
         let (chosen, flow_hash) = if request.flow.is_some() { (2, 0xc0ff_ee00) } else { (0, 0) };
-        Ok(Response::new(LookupRouteReply { route, chosen, flow_hash, further: vec![] }))
+        Ok(Response::new(LookupRouteReply { route, chosen, flow_hash, ..LookupRouteReply::default() }))
     }
 
     async fn get_fib(&self, _: Request<GetFibRequest>) -> Answer<FibState> {
