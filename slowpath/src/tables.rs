@@ -7,6 +7,7 @@ mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,9 @@ const PREFERENCE: u8 = 200;
 
 type Wanted = BTreeMap<TableKey, Vec<IpAddr>>;
 
+/// What tells a file from the same file with other contents: inode, time of the last change (s, ns), length.
+type Stamp = (u64, i64, i64, u64);
+
 /// Gateways for which several nexthops stand.
 type Several = BTreeSet<(VrfName, IpAddr)>;
 
@@ -36,6 +40,8 @@ pub struct Tables {
     feed: Feed,
     running: bool,
     wanted: Wanted,
+    /// Of the files when they were read last; of one that was not there, none.
+    stamps: BTreeMap<TableKey, Option<Stamp>>,
     several: Several,
     reading: Option<JoinHandle<()>>,
     /// When the files were read last, one of them could not be.
@@ -51,6 +57,7 @@ impl Tables {
             feed: Feed::new(),
             running: false,
             wanted: Wanted::new(),
+            stamps: BTreeMap::new(),
             several: Several::new(),
             reading: None,
             is_incomplete: Arc::default(),
@@ -58,13 +65,16 @@ impl Tables {
         }
     }
 
-    /// The operator has asked for all that is configured: files are read again if one of them could not be.
+    /// The operator has asked for all that is configured: files are read again if one of them could not be, or has other
+    /// contents by now.
     pub fn reload(&mut self) {
-        self.read_again = self.is_incomplete.load(Ordering::Relaxed);
+        let is_other = |(key, known): (&TableKey, &Option<Stamp>)| stamp(key) != *known;
+        self.read_again = self.is_incomplete.load(Ordering::Relaxed) || self.stamps.iter().any(is_other);
     }
 
     /// These are the files, and this is what leads to their gateways. Files are read when they are named for the first
-    /// time, or with other gateways, or when one of these has several ways for the first time.
+    /// time, or with other gateways, or when one of these has several ways for the first time; and after
+    /// [`reload`](Self::reload), if that found a reason.
     pub fn configure(&mut self, config: &Config, rib: &Rib) {
         let known = self.several.len();
         self.resolve_wanted(config, rib);
@@ -73,6 +83,8 @@ impl Tables {
             return;
         }
         self.wanted.clone_from(&config.tables);
+        // Before they are read: what changes meanwhile is read again by the next reload.
+        self.stamps = self.wanted.keys().map(|key| (key.clone(), stamp(key))).collect();
         // Without files as well: what the fast path has of files that another life has named is to go.
         if !std::mem::replace(&mut self.running, true) {
             tokio::spawn(feed::run(self.feed_options(), self.feed.clone()));
@@ -187,6 +199,11 @@ fn read(feed: &Feed, key: &TableKey, gateways: &[IpAddr], several: &Several) -> 
             false
         }
     }
+}
+
+fn stamp(key: &TableKey) -> Option<Stamp> {
+    let file = std::fs::metadata(&key.file).ok()?;
+    Some((file.ino(), file.ctime(), file.ctime_nsec(), file.len()))
 }
 
 /// Can every file be read?

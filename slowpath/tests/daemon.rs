@@ -698,6 +698,11 @@ fn a_file_of_routes_is_brought_by_an_owner_of_its_own_and_follows_the_file() {
     site.reload(&with_file);
     site.wait_log("table.txt:1: 203.0.113.1/24 has host bits set");
     assert_eq!(of_table(&fake), four);
+    // The same name, other contents.
+    table("203.0.113.128/25 1\n198.51.100.128/25 0\n");
+    site.reload(&with_file);
+    let two = [route_path("198.51.100.128/25"), route_path("203.0.113.128/25")];
+    wait("the file's new routes", || (of_table(&fake) == two).then_some(()));
     site.reload(BASE);
     wait("no routes of the file", || of_table(&fake).is_empty().then_some(()));
 }
