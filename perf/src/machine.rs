@@ -12,7 +12,7 @@ use ze_graph::clock;
 pub struct Machine {
     /// The CPU's name.
     pub cpu: Option<String>,
-    /// Cores that this process may use.
+    /// Cores that are online.
     pub cores: usize,
     /// The hypervisor, if it is a virtual machine that says so.
     pub hypervisor: Option<String>,
@@ -37,7 +37,7 @@ impl Machine {
         let governor = format!("/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor");
         Self {
             cpu: cpu_name(),
-            cores: core_affinity::get_core_ids().map_or(0, |cores| cores.len()),
+            cores: cores(),
             hypervisor: hypervisor(),
             kernel: line("/proc/sys/kernel/osrelease"),
             governor: line(&governor),
@@ -70,6 +70,12 @@ impl fmt::Display for Machine {
 pub(crate) fn line(path: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Not those that this thread may use: it is held on one of them.
+fn cores() -> usize {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("processor")).count()
 }
 
 fn cpu_name() -> Option<String> {

@@ -27,7 +27,7 @@ Fields of --json:
              memory_bytes, build_s
              updates_per_s  route changes a second, a quarter each withdrawn, announced, pointed elsewhere, pointed
                          back; for Ze while a reader on another core looks up
-  machine    cpu, cores, kernel, governor, tsc_hz, huge_pages, load_average, git_revision
+  machine    cpu, cores, hypervisor, kernel, governor, tsc_hz, huge_pages, load_average, git_revision
   tables     family, routes, source, readers_lose: the share of its rate that Ze's reader
              loses to_updates (against a writer that is merely awake), to_a_writer (against one that sleeps);
              loads_mlps: million loads a second from anywhere in as much memory as Ze's table has, and nothing else
