@@ -185,7 +185,9 @@ fn take(
             state.seen.push(Seen::Hello { owner: hello.owner, snapshot: hello.snapshot });
         }
         Some(Body::Operations(operations)) => {
-            state.decided.push((owner.clone(), request.decided_at_ns));
+            if !operations.operations.is_empty() {
+                state.decided.push((owner.clone(), request.decided_at_ns));
+            }
             for (index, operation) in operations.operations.iter().enumerate() {
                 for (name, object) in elements(operation) {
                     let path = path(&name);

@@ -72,6 +72,8 @@ struct Stream {
     sent: u64,
     acknowledged: u64,
     instance: u64,
+    /// How much is refused, as the last message said.
+    told_refused: u64,
 }
 
 impl Stream {
@@ -85,7 +87,7 @@ impl Stream {
         requests.try_send(first).map_err(|_| SessionError::Closed)?;
         let started = limited(client.program(ReceiverStream::new(outgoing))).await?;
         let replies = started.map_err(|status| ended(&status))?.into_inner();
-        let mut stream = Self { requests, replies, sent: 1, acknowledged: 0, instance: 0 };
+        let mut stream = Self { requests, replies, sent: 1, acknowledged: 0, instance: 0, told_refused: 0 };
         stream.instance = stream.reply().await?.instance;
         Ok((stream, client))
     }
@@ -95,7 +97,7 @@ impl Stream {
         let batch = self.sent + 1;
         let request = v1::ProgramRequest { batch, body: Some(body), decided_at_ns, backlog: 0, refused };
         limited(self.requests.send(request)).await?.map_err(|_| SessionError::Closed)?;
-        self.sent = batch;
+        (self.sent, self.told_refused) = (batch, refused);
         Ok(())
     }
 
@@ -167,9 +169,20 @@ impl Session<'_> {
         loop {
             if self.round().await? == Round::Idle {
                 self.check_leftovers()?;
+                self.tell_refused().await?;
                 self.wait().await?;
             }
         }
+    }
+
+    /// A message says how much was refused when it was sent; what replies have said since, nobody knows yet.
+    async fn tell_refused(&mut self) -> Result<(), SessionError> {
+        let about = self.about(0);
+        if about.refused != self.stream.told_refused {
+            self.stream.send(Body::Operations(v1::Operations::default()), about).await?;
+            self.stream.reply().await?;
+        }
+        Ok(())
     }
 
     /// Ends the session if a snapshot is due.

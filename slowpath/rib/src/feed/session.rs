@@ -60,6 +60,7 @@ async fn live(options: &Options, feed: &Feed) -> Result<Infallible, Ended> {
         replies,
         sent: 1,
         acknowledged: 0,
+        told_refused: 0,
         outstanding: VecDeque::new(),
         refusals: Refusals::default(),
     };
@@ -74,6 +75,8 @@ struct Session<'f> {
     replies: tonic::Streaming<v1::ProgramReply>,
     sent: u64,
     acknowledged: u64,
+    /// How much is refused, as the last message said.
+    told_refused: u64,
     outstanding: VecDeque<Batch>,
     refusals: Refusals,
 }
@@ -98,6 +101,9 @@ impl Session<'_> {
             if is_open && is_told && is_all {
                 self.end_snapshot(options).await?;
                 is_open = false;
+            }
+            if is_all {
+                self.tell_refused().await?;
             }
             let retry_at = self.feed.table().retry_at();
             let retry = async {
@@ -186,7 +192,16 @@ impl Session<'_> {
         let batch = self.sent + 1;
         let request = v1::ProgramRequest { batch, body: Some(body), decided_at_ns, backlog, refused };
         limited(self.requests.send(request)).await?.map_err(|_| Ended::Closed)?;
-        self.sent = batch;
+        (self.sent, self.told_refused) = (batch, refused);
+        Ok(())
+    }
+
+    /// A message says how much was refused when it was sent; what replies have said since, nobody knows yet.
+    async fn tell_refused(&mut self) -> Result<(), Ended> {
+        if self.feed.progress().refused != self.told_refused {
+            self.send(Body::Operations(v1::Operations::default()), 0).await?;
+            self.reply().await?;
+        }
         Ok(())
     }
 
