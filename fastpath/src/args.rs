@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use clap::Parser;
 use ze_worker::IdleMode;
 
+/// The least of [`Args::frames`]: one port with one queue, and its representor.
+pub const FRAMES_MIN: u32 = 4096;
+/// The most of [`Args::frames`]: 8 GiB.
+pub const FRAMES_MAX: u32 = 4_194_304;
+
 /// The forwarding daemon of Ze: pinned workers poll AF_XDP rings and forward IPv4 and IPv6.
 ///
 /// It has no configuration of its own: ze-slowpath, or any client of the API, tells it what to forward. Runs as
@@ -22,7 +27,7 @@ pub struct Args {
     pub idle: IdleMode,
 
     /// Frames of 2 KiB for all workers together.
-    #[arg(long, default_value_t = 32768, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(4096..=4_194_304))]
+    #[arg(long, default_value_t = 32768, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(FRAMES_MIN)..=i64::from(FRAMES_MAX)))]
     pub frames: u32,
 
     /// MiB that the routes of one VRF and family may take; what would exceed them is refused.

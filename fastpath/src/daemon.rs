@@ -20,7 +20,7 @@ use ze_xsk::Lanes;
 
 use crate::api::Api;
 use crate::args::Args;
-use crate::control::{Ended, Facts, Parts, Ready};
+use crate::control::{Bank, Ended, Facts, Parts, Ready};
 use crate::{fdstore, instance, server};
 
 /// How long clients may take to end their calls at an orderly stop.
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 async fn start(args: &Args, kept: HashMap<String, OwnedFd>) -> Result<Ended> {
     let tcp = server::tcp(args).await?;
     let mut warnings = Vec::new();
-    let (arena, mut frames) = memory(args, &mut warnings)?;
+    let (arena, frames) = memory(args, &mut warnings)?;
     if !ze_redirect::kernel_btf_present() {
         info!("the kernel has no BTF (/sys/kernel/btf/vmlinux); Ze does not need it");
         warnings.push("The kernel has no BTF. Ze does not need it; other BPF tools may.".into());
@@ -58,8 +58,7 @@ async fn start(args: &Args, kept: HashMap<String, OwnedFd>) -> Result<Ended> {
     let domain = Domain::new();
     let table_bytes = args.table_memory_mib << 20;
     let fib = Fib::new(&domain, Limits { table_bytes, ..Limits::default() });
-    // Half circulates between the workers' pools and transmit rings, half fills receive rings.
-    let bank = frames.split_off(frames.len() / 2);
+    let (frames, bank) = Bank::split(frames);
     let spawned = workers(args, &arena, frames, &fib)?;
     let instance = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64).max(1);
     let facts = Facts {

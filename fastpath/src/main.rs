@@ -1,6 +1,6 @@
 //! `ze-fastpath`: see `--help`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     let filter = match EnvFilter::try_new(&args.log) {
         Ok(filter) => filter,
         Err(error) => {
-            eprintln!("ze-fastpath: --log '{}': {error}", args.log);
+            complain(&format!("--log '{}': {error}", args.log));
             return ExitCode::from(2);
         }
     };
@@ -22,11 +22,18 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // They would go to standard error too, by a macro that panics when nobody reads it any more.
+        .log_internal_errors(false)
         .init();
     supervise::follow_supervisor();
     let result = if args.no_supervisor { daemon::run(&args) } else { supervise::supervise(&args.run_dir) };
     result.unwrap_or_else(|error| {
-        eprintln!("ze-fastpath: {error:#}");
+        complain(&format!("{error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// Says why we end. That nobody may read it changes nothing.
+fn complain(why: &str) {
+    let _ = writeln!(std::io::stderr(), "ze-fastpath: {why}");
 }

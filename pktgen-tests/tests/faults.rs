@@ -27,7 +27,7 @@ use router::{CONFIG, Hosts, LAN_HOST, PATIENCE, Plan, Router, WAN_HOST, cable, i
 use ze_pktgen::daemons::{Binaries, Fastpath, FastpathOptions, Slowpath};
 use ze_pktgen::lab::{Lab, Namespace, PingOptions, ping, wait_until};
 use ze_pktgen::require_lab_with_xdp;
-use ze_proto::v1::LinkState;
+use ze_proto::v1::{LinkState, PortState};
 
 /// `kill -9 ze-fastpath`: traffic must be back within this.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
@@ -266,6 +266,35 @@ fn every_queue_is_bound_and_shared_out_among_the_workers() -> Result<()> {
     Ok(())
 }
 
+/// The default frames, all for the fill rings of the ports: none would be left for the router's own addresses.
+#[test]
+fn ports_that_take_all_frames_for_fill_rings_leave_representors_theirs() -> Result<()> {
+    require_lab_with_xdp!();
+    let router = Router::start_with("fourqueues", Plan { queues: 4, ..Plan::default() })?;
+    router.answers_for_itself()?;
+    router.nothing_is_lost()
+}
+
+#[test]
+fn frames_that_are_too_few_are_refused_with_how_many_would_do() -> Result<()> {
+    require_lab_with_xdp!();
+    // Half of them fill the rings of one port with four queues; the other port has nothing.
+    let arguments = vec!["--frames".into(), "16384".into()];
+    let fastpath = FastpathOptions { arguments, ..FastpathOptions::default() };
+    let hosts = Hosts::build("fewframes", Plan { queues: 4, fastpath, ..Plan::default() })?;
+    let router = hosts.start()?;
+    let is_told = |port: &PortState| {
+        port.state() == LinkState::Failed && port.message.contains("start ze-fastpath with --frames 32768")
+    };
+    let failed = || router.fastpath.client().and_then(|mut client| client.ports());
+    let failed = || failed().is_ok_and(|ports| ports.iter().filter(|port| is_told(port)).count() == 1);
+    wait_until(PATIENCE, "one port to be refused", failed)?;
+    let opened = || router.fastpath.client().and_then(|mut client| client.ports());
+    let is_up = |port: &PortState| port.state() == LinkState::Up;
+    let opened = || opened().is_ok_and(|ports| ports.iter().any(|port| is_up(port) && !port.representor));
+    Ok(wait_until(PATIENCE, "the other port to be open", opened)?)
+}
+
 #[test]
 fn without_kernel_btf_it_works_and_says_that_it_does_not_need_it() -> Result<()> {
     require_lab_with_xdp!();
@@ -282,6 +311,38 @@ fn without_kernel_btf_it_works_and_says_that_it_does_not_need_it() -> Result<()>
     router.ready()?;
     let info = router.fastpath.client()?.info()?;
     ensure!(info.warnings.iter().any(|w| w.contains("BTF")), "{info:?}");
+    Ok(())
+}
+
+/// `command` with a standard error that nobody reads any more.
+fn unread(lab: &Lab, command: &Command) -> Command {
+    let mut unread = Command::new("sh");
+    unread.args(["-c", "mkfifo \"$0\" && exec 3<>\"$0\" 2>\"$0\" 3<&- && exec \"$@\""]);
+    unread.arg(lab.directory().join("unread")).arg(command.get_program()).args(command.get_args());
+    unread
+}
+
+#[test]
+fn a_fast_path_whose_log_nobody_reads_any_more_works_restarts_and_ends_in_order() -> Result<()> {
+    require_lab_with_xdp!();
+    let hosts = Hosts::build("unread", Plan::default())?;
+    let binaries = Binaries::new(None);
+    let command = Fastpath::command(&hosts.lab, &binaries, &FastpathOptions::default())?;
+    let process = hosts.router.spawn("ze-fastpath", unread(&hosts.lab, &command))?;
+    let fastpath = Fastpath::adopt(&hosts.lab, process)?;
+    let slowpath = Slowpath::start(&hosts.lab, &hosts.router, &binaries, &fastpath, CONFIG)?;
+    let Hosts { lan, wan, router, lab, .. } = hosts;
+    let router = Router { slowpath, fastpath, lan, wan, router, lab };
+    router.ready()?;
+    router.answers_for_itself()?;
+    // The supervisor has a log too.
+    kill(Pid::from_raw(router.fastpath.client()?.info()?.pid as i32), Signal::SIGKILL)?;
+    router.ready()?;
+    router.answers_for_itself()?;
+    let Router { slowpath, fastpath, .. } = router;
+    slowpath.process.stop(PATIENCE)?;
+    let status = fastpath.process.stop(PATIENCE)?;
+    ensure!(status.success(), "it ended with {status}");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The control daemon's command line.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -51,10 +51,16 @@ fn main() -> ExitCode {
 fn check(arguments: &Arguments) -> anyhow::Result<()> {
     let document = verdict::check_tables(ze_config::load(&arguments.config)?)?;
     for warning in verdict::warnings(&document) {
-        eprintln!("warning: {warning}");
+        complain(&format!("warning: {warning}"));
     }
-    println!("OK");
+    // Who does not read it has the exit status.
+    let _ = writeln!(std::io::stdout(), "OK");
     Ok(())
+}
+
+/// Says what is wrong. That nobody may read it changes nothing.
+fn complain(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -98,6 +104,8 @@ fn start_log(filter: &str) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // They would go to standard error too, by a macro that panics when nobody reads it any more.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

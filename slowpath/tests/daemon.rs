@@ -514,6 +514,41 @@ fn the_daemon_ends_in_order_and_the_fast_path_goes_on() {
     }
 }
 
+#[test]
+fn a_daemon_whose_log_nobody_reads_any_more_lives_on_and_ends_in_order() {
+    let mut site = Site::new(BASE);
+    let fake = site.fake(1);
+    let (reader, log) = std::io::pipe().unwrap();
+    drop(reader);
+    site.child = Some(site.command().stderr(log).stdin(Stdio::null()).spawn().unwrap());
+    wait("the base", || has_base(&fake));
+    // Each of these is logged.
+    site.reload("nonsense");
+    site.reload(&BASE.replace("mtu 1400", "mtu 1300"));
+    wait("the new MTU", || match fake.state().tables.object(&Name::Interface("wan0".into())) {
+        Some(Object::Interface(wan0)) if wan0.mtu == 1300 => Some(()),
+        _ => None,
+    });
+    site.signal(Signal::TERM);
+    assert!(site.ended().success());
+}
+
+#[test]
+fn what_check_says_to_nobody_is_in_its_exit_status() {
+    let site = Site::new(BASE);
+    let status = |arguments: &[&str]| {
+        let (reader, nobody) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = site.command();
+        command.args(arguments).stdout(nobody.try_clone().unwrap()).stderr(nobody);
+        command.status().unwrap().code()
+    };
+    assert_eq!(status(&["--check"]), Some(0));
+    site.write("nonsense");
+    assert_eq!(status(&["--check"]), Some(1));
+    assert_eq!(status(&[]), Some(1));
+}
+
 fn output(site: &Site, extra: &[&str]) -> (bool, String, String) {
     let Output { status, stdout, stderr } = site.command().args(extra).output().unwrap();
     (status.success(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())

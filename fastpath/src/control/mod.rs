@@ -51,6 +51,7 @@ pub use apply::{Begun, verify};
 pub use audit::OwnedListing;
 pub use links::{Link, LinkEvent};
 use objects::{DEFAULT_VRF, Objects, OwnerId, TargetKey};
+pub use ports::Bank;
 pub use programming::Batch;
 pub use run::{Ended, Parts, Ready};
 pub use trace::{Error as TraceError, PACKETS_MAX};

@@ -11,6 +11,7 @@
 //!
 //! Opening and closing block (the kernel may hold a queue for a while), so both run on their own threads.
 
+mod bank;
 mod lifecycle;
 mod report;
 
@@ -34,6 +35,8 @@ use super::objects::{self, OwnerId, device_of};
 use super::parse::Refused;
 use super::{Control, LinkEvent};
 use crate::fdstore;
+pub use bank::Bank;
+use bank::Need;
 
 /// Frames kept on the receive side of a representor's queue: its traffic is policed, or one host's.
 const REPRESENTOR_FRAMES: u32 = 512;
@@ -73,6 +76,8 @@ struct Port {
     mode: v1::XdpMode,
     admin_down: bool,
     macs: Vec<MacAddr>,
+    /// What its fill rings take, as of the last time that was known.
+    fill_frames: usize,
     status: Status,
     /// Nobody wants it any more: it goes once it is closed.
     doomed: bool,
@@ -86,7 +91,7 @@ pub(super) struct Ports {
     /// By what busy ports in copy mode send.
     lanes: Option<Arc<Lanes>>,
     /// Frames for fill rings.
-    bank: Vec<Frame>,
+    bank: Bank,
     /// Links of an earlier life, by device.
     kept: HashMap<String, OwnedFd>,
     /// The kernel's own forwarding, off on a device from its first opening until the port is given up.
@@ -99,7 +104,7 @@ impl Ports {
     pub(super) fn new(
         umem: Arc<Umem>,
         lanes: Option<Arc<Lanes>>,
-        bank: Vec<Frame>,
+        bank: Bank,
         kept: HashMap<String, OwnedFd>,
         forwarding: KernelForwarding,
     ) -> Self {
@@ -113,6 +118,34 @@ impl Ports {
             fail_open: false,
             links: HashMap::new(),
         }
+    }
+
+    /// Takes the frames for a port's fill rings out of the bank.
+    ///
+    /// # Errors
+    /// When there are too few, with how many would do.
+    fn frames_for(&mut self, name: &str, queues: usize) -> Result<Vec<Frame>, String> {
+        let Some(port) = self.all.get(name) else { return Ok(vec![]) };
+        let (kind, wanted) = (port.kind, port.fill_frames);
+        let (mut held, mut need) = (0, Need::default());
+        for port in self.all.values() {
+            let wanted = if port.doomed { 0 } else { port.fill_frames };
+            match (port.kind, &port.status) {
+                (PortKind::Network, _) => need.network += wanted,
+                (PortKind::Representor(_), Status::Missing | Status::Failed(..)) => {
+                    need.representors += wanted;
+                }
+                (PortKind::Representor(_), Status::Opening | Status::Open(_) | Status::Closing(_)) => {
+                    need.representors += wanted;
+                    held += port.fill_frames;
+                }
+            }
+        }
+        let free = self.bank.free(kind, held);
+        if wanted > free {
+            return Err(bank::refusal(queues, wanted, free, need));
+        }
+        Ok(self.bank.take(wanted))
     }
 
     /// Gives the kernel its forwarding back on a device, unless it is a port still.
@@ -384,6 +417,7 @@ fn new_port(id: PortId, kind: PortKind, device: &str, message: &v1::Port) -> Por
         mode: message.xdp_mode(),
         admin_down: message.admin_down,
         macs: Vec::new(),
+        fill_frames: 0,
         status: Status::Missing,
         doomed: false,
         changes: 0,

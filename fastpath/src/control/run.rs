@@ -10,7 +10,7 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{error, info};
 use ze_fib::writer::Fib;
-use ze_graph::{Arena, Frame};
+use ze_graph::Arena;
 use ze_punt::neighbor::{Engine, Limits};
 use ze_punt::representor::Representors;
 use ze_worker::{Command, Reply, Spawned};
@@ -18,7 +18,7 @@ use ze_xsk::{Lanes, RedirectTargets, Umem};
 
 use super::kernel_forwarding::KernelForwarding;
 use super::objects::Objects;
-use super::ports::{KEPT_PREFIX, Ports};
+use super::ports::{Bank, KEPT_PREFIX, Ports};
 use super::{
     Control, EVENTS_MAX, Facts, Handle, Ids, JOBS_MAX, Job, LinkEvent, links, neighbors, representors, trace,
 };
@@ -91,7 +91,7 @@ pub struct Parts {
     /// By what busy ports send where the kernel copies.
     pub lanes: Option<Arc<Lanes>>,
     /// Frames for fill rings.
-    pub bank: Vec<Frame>,
+    pub bank: Bank,
     /// Descriptors of an earlier life.
     pub kept: HashMap<String, OwnedFd>,
     /// Where an earlier life left files.

@@ -130,6 +130,16 @@ impl Router {
         Ok(())
     }
 
+    /// Waits until the router answers pings to its own addresses.
+    pub(crate) fn answers_for_itself(&self) -> Result<()> {
+        for target in ["10.0.1.1", "2001:db8:1::1", "10.0.2.1"] {
+            let one = PingOptions { count: 1, timeout: Duration::from_millis(500), ..PingOptions::default() };
+            let answers = || ping(&self.lan, ip(target), &one).is_ok_and(|report| report.received == 1);
+            wait_until(PATIENCE, &format!("{target} to answer"), answers).with_context(|| self.logs())?;
+        }
+        Ok(())
+    }
+
     /// A stream of UDP packets from the LAN to the WAN.
     pub(crate) fn stream(&self) -> Result<UdpStream> {
         let options = UdpOptions { rate_pps: 1000, ..UdpOptions::default() };

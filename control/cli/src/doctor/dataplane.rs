@@ -78,7 +78,9 @@ impl Dataplane {
         findings.extend(
             self.info.warnings.iter().map(|w| Finding::new(Severity::Warning, "fastpath", w.as_str(), "")),
         );
-        findings.extend(self.stats.ports.iter().filter(|p| !p.representor).flat_map(port));
+        let (representors, ports): (Vec<_>, Vec<_>) = self.stats.ports.iter().partition(|p| p.representor);
+        findings.extend(ports.into_iter().flat_map(port));
+        findings.extend(representors.into_iter().filter_map(representor));
         findings.extend(self.stats.ports.iter().flat_map(program));
         findings.extend(self.interfaces());
         findings.extend(self.workers());
@@ -303,7 +305,7 @@ fn port(port: &PortState) -> Vec<Finding> {
             "`ip link` lists the devices of this namespace.",
         ),
         LinkState::Failed => {
-            Finding::new(Severity::Error, "port", format!("Port {name} can not be used{why}."), "")
+            Finding::new(Severity::Error, "port", format!("Port {name} can not be used{why}."), cure(port))
         }
         LinkState::Unspecified => {
             Finding::new(Severity::Warning, "port", format!("The state of port {name} is unknown{why}."), "")
@@ -314,6 +316,33 @@ fn port(port: &PortState) -> Vec<Finding> {
         findings.push(modes(port));
     }
     findings
+}
+
+/// A representor that the router's own packets can not come and go by. One that is down follows its interface.
+fn representor(port: &PortState) -> Option<Finding> {
+    let why = match port.state() {
+        LinkState::Up | LinkState::Down => return None,
+        LinkState::Missing => format!("there is no device '{}'", port.device),
+        LinkState::Failed | LinkState::Unspecified if port.message.is_empty() => "it is not known why".into(),
+        LinkState::Failed | LinkState::Unspecified => port.message.clone(),
+    };
+    let message = format!(
+        "Representor {} can not be used: {why}. The router itself can not be reached by its interface.",
+        port.name
+    );
+    Some(Finding::new(Severity::Error, "representor", message, cure(port)))
+}
+
+/// What helps a port that can not be used, beyond what its message says.
+fn cure(port: &PortState) -> &'static str {
+    if port.message.contains("--frames") {
+        return "Raise --frames where ze-fastpath is started, and restart it; or give devices fewer queues (`ethtool -L`).";
+    }
+    if port.representor {
+        "The alias in `ip link show` names its interface; the log of ze-fastpath says more."
+    } else {
+        ""
+    }
 }
 
 /// Which modes it fell back to.

@@ -266,6 +266,27 @@ fn ports_and_their_modes_are_judged() {
 }
 
 #[test]
+fn a_representor_that_can_not_be_used_is_an_error_with_its_reason_and_cure() {
+    let with = |state: LinkState, message: &str| {
+        let (name, message) = ("zer91".into(), message.into());
+        with_ports(vec![PortState { name, state: state.into(), message, representor: true, ..port() }])
+    };
+    let why = "its fill rings (1 queues) need 512 frames, and 0 are free for them: start ze-fastpath with --frames 36864";
+    let findings = with(LinkState::Failed, why);
+    let found = of(&findings, "representor");
+    assert_eq!((found.len(), found[0].severity), (1, Severity::Error), "{findings:#?}");
+    assert!(found[0].message.contains(why) && found[0].message.contains("zer91"), "{findings:#?}");
+    assert!(found[0].advice.as_ref().unwrap().starts_with("Raise --frames"), "{findings:#?}");
+    for state in [LinkState::Missing, LinkState::Failed, LinkState::Unspecified] {
+        assert_eq!(severity(&with(state, ""), "representor"), Severity::Error, "{state:?}");
+    }
+    // Down with its interface, which is reported by itself; and its mode is the only one it can have.
+    for state in [LinkState::Up, LinkState::Down] {
+        assert!(with(state, "").iter().all(|f| f.severity == Severity::Ok), "{state:?}");
+    }
+}
+
+#[test]
 fn versions_warnings_and_silent_neighbours_are_said() {
     let mut dataplane = dataplane(|_| {});
     dataplane.info.version = "0.0.1".into();

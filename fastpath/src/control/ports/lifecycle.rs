@@ -39,13 +39,17 @@ impl Control {
             spec.no_socket = NoSocket::Drop;
             spec.lanes = None;
         }
+        let queues = spec.device.rx_queues().unwrap_or(1) as usize;
+        let wanted = queues * spec.fill_frames as usize;
+        port.fill_frames = wanted;
+        let mut frames = match self.ports.frames_for(name, queues) {
+            Ok(frames) => frames,
+            Err(why) => return self.port_failed(name, why),
+        };
+        let Some(port) = self.ports.all.get_mut(name) else { return };
         let kept = self.ports.kept.remove(&port.device);
         spec.link = kept.and_then(|fd| ze_redirect::Link::adopt(fd).ok());
         port.status = Status::Opening;
-        let queues = spec.device.rx_queues().unwrap_or(1) as usize;
-        let wanted = queues * spec.fill_frames as usize;
-        let bank = &mut self.ports.bank;
-        let mut frames = bank.split_off(bank.len() - wanted.min(bank.len()));
         let (umem, jobs, name) = (Arc::clone(&self.ports.umem), self.poster(), name.to_owned());
         tokio::task::spawn_blocking(move || {
             let id = spec.id;
@@ -70,21 +74,27 @@ impl Control {
         rest: Vec<Frame>,
         frames: usize,
     ) {
-        self.ports.bank.extend(rest);
+        self.ports.bank.give(rest);
         let wanted = self.ports.all.get(name).is_some_and(|port| port.id == id && !port.doomed);
         match result {
             Ok(port) if wanted => self.hand_out(name, port, frames),
             Ok(port) => self.close_in_background(name, id, port, frames),
-            Err(why) => {
-                let Some(port) = self.ports.all.get_mut(name).filter(|port| port.id == id) else { return };
-                if !matches!(&port.status, Status::Failed(old, _) if *old == why) {
-                    warn!(port = name, %why, "the port can not be used");
-                }
-                port.status = Status::Failed(why, Instant::now());
-                self.port_changed(name);
-                self.remove_if_doomed(name);
+            Err(why) if self.ports.all.get(name).is_some_and(|port| port.id == id) => {
+                self.port_failed(name, why);
             }
+            // Another one has its name now.
+            Err(_) => {}
         }
+    }
+
+    fn port_failed(&mut self, name: &str, why: String) {
+        let Some(port) = self.ports.all.get_mut(name) else { return };
+        if !matches!(&port.status, Status::Failed(old, _) if *old == why) {
+            warn!(port = name, %why, "the port can not be used");
+        }
+        port.status = Status::Failed(why, Instant::now());
+        self.port_changed(name);
+        self.remove_if_doomed(name);
     }
 
     /// Gives the queue pairs to the workers.
@@ -240,7 +250,7 @@ impl Control {
     /// Frames come home: as many as were given go to the bank, what workers added goes back to them.
     fn take_frames(&mut self, mut frames: Vec<Frame>, given: usize) {
         let surplus = frames.split_off(given.min(frames.len()));
-        self.ports.bank.extend(frames);
+        self.ports.bank.give(frames);
         if !surplus.is_empty()
             && let Some(worker) = self.workers.first_mut()
         {
