@@ -436,6 +436,24 @@ fn namespaces(prefix: &str) -> Result<Vec<String>> {
 }
 
 #[test]
+fn the_demo_refuses_a_file_of_routes_with_its_line_at_once() -> Result<()> {
+    require_lab_with_xdp!();
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), "203.0.113.0/24 1\n203.0.113.1/24 1\n")?;
+    let began = Instant::now();
+    let output = Command::new(Binaries::new(None).find("ze")?)
+        .args(["demo", "--quick", "--quiet", "--routes"])
+        .arg(file.path())
+        .output()?;
+    let said =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    ensure!(!output.status.success() && said.contains(":2: 203.0.113.1/24 has host bits set"), "{said}");
+    // A table that does not come is waited for a minute.
+    ensure!(began.elapsed() < PATIENCE, "after {:?}", began.elapsed());
+    Ok(())
+}
+
+#[test]
 fn the_demo_leaves_nothing_behind_after_ctrl_c_and_after_kill_9() -> Result<()> {
     require_lab_with_xdp!();
     for signal in [Signal::SIGINT, Signal::SIGKILL] {

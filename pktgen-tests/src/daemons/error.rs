@@ -27,6 +27,9 @@ pub enum DaemonError {
         /// Why.
         source: tonic::transport::Error,
     },
+    /// A configuration is wrong; what ze-slowpath says of it.
+    #[error("{0}")]
+    Refused(String),
     /// The API refused a call.
     #[error("{call}: {status}")]
     Call {

@@ -15,6 +15,7 @@ pub struct Slowpath {
     /// Its process.
     pub process: Process,
     config: PathBuf,
+    program: PathBuf,
 }
 
 impl Slowpath {
@@ -45,16 +46,33 @@ impl Slowpath {
     ) -> Result<Self, DaemonError> {
         let config = lab.directory().join("ze.conf");
         write(&config, text)?;
-        let mut command = Command::new(binaries.find("ze-slowpath")?);
+        let program = binaries.find("ze-slowpath")?;
+        let mut command = Command::new(&program);
         command.arg("--config").arg(&config).arg("--fastpath").arg(socket);
         command.arg("--run-dir").arg(fastpath.run_dir());
-        Ok(Self { process: namespace.spawn("ze-slowpath", command)?, config })
+        Ok(Self { process: namespace.spawn("ze-slowpath", command)?, config, program })
     }
 
     /// The configuration's file.
     #[must_use]
     pub fn config(&self) -> &Path {
         &self.config
+    }
+
+    /// Has another configuration checked, with the files that it names.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, text: &str) -> Result<(), DaemonError> {
+        let aside = self.config.with_extension("checked");
+        write(&aside, text)?;
+        let output = Command::new(&self.program).arg("--check").arg("--config").arg(&aside).output();
+        let output =
+            output.map_err(|source| LabError::Io { what: "run ze-slowpath --check".to_owned(), source })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(DaemonError::Refused(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
     }
 
     /// Writes another configuration and tells the daemon to read it.

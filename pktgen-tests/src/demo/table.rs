@@ -1,15 +1,17 @@
 //! A full table, loaded while traffic flows: from the configuration through `ze-slowpath` into `ze-fastpath`.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ze_static::table::{self, TableError};
+use ipnet::IpNet;
 
 use super::network::{CONFIG, WAN_HOST};
 use super::steps::{Outcome, StepError, Tour, check};
 use super::{TableLoad, workers};
-use crate::lab::{UdpOptions, UdpStream};
+use crate::lab::{LabError, UdpOptions, UdpStream};
 
 /// How long a table may take: ten times what it should.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -24,16 +26,16 @@ const OWNER: &str = "table";
 
 /// Loads the table, and checks that nothing was lost meanwhile.
 pub(super) fn load(tour: &mut Tour<'_>, file: &Path) -> Outcome {
-    let name = file.display().to_string();
-    let file = file.canonicalize().map_err(|error| TableError::Unreadable { file: name, error });
-    let file = file.map_err(|error| StepError::Wrong(error.to_string()))?;
-    let wanted = count_routes(&file).map_err(|error| StepError::Wrong(error.to_string()))?;
+    let file = file.canonicalize().map_err(|error| wrong(file, &error))?;
+    let config = config(&file);
+    tour.network.slowpath.check(&config)?;
+    let wanted = count_routes(&file).map_err(|error| wrong(&file, &error))?;
     let options = UdpOptions { rate_pps: RATE_PPS, ..UdpOptions::default() };
     let stream = UdpStream::start(&tour.network.lan, &tour.network.wan, WAN_HOST.ip4, &options)?;
     std::thread::sleep(MARGIN);
     let (before, lines) = (tour.client()?.stats()?, wanted);
     let began = Instant::now();
-    tour.network.slowpath.reload(&config(&file))?;
+    tour.network.slowpath.reload(&config)?;
     let programmed = await_routes(tour, lines, began);
     let elapsed = began.elapsed();
     let after = tour.client()?.stats()?;
@@ -76,10 +78,25 @@ fn await_routes(
     }
 }
 
-/// Different prefixes of a file, each of which becomes a route; and is every line right? The daemon would say so, too, but only
-/// in its log.
-fn count_routes(file: &Path) -> Result<u64, TableError> {
-    let mut prefixes = HashSet::new();
-    table::read(file, |part| prefixes.extend(part.iter().map(|(prefix, _)| *prefix)))?;
+/// Different prefixes of a file whose lines are right: each becomes a route.
+fn count_routes(file: &Path) -> std::io::Result<u64> {
+    const ZSTD_MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+    let mut head = Vec::new();
+    File::open(file)?.take(4).read_to_end(&mut head)?;
+    let plain = File::open(file)?;
+    let input: Box<dyn Read> =
+        if head == ZSTD_MAGIC { Box::new(zstd::stream::read::Decoder::new(plain)?) } else { Box::new(plain) };
+    let mut prefixes: HashSet<IpNet> = HashSet::new();
+    for line in BufReader::with_capacity(1 << 16, input).lines() {
+        prefixes.extend(line?.split_whitespace().next().and_then(|prefix| prefix.parse::<IpNet>().ok()));
+    }
     Ok(prefixes.len() as u64)
+}
+
+fn wrong(file: &Path, error: &std::io::Error) -> StepError {
+    LabError::Io {
+        what: format!("read {}", file.display()),
+        source: std::io::Error::new(error.kind(), error.to_string()),
+    }
+    .into()
 }
