@@ -63,8 +63,13 @@ fn routes_are_programmed_while_a_large_listing_is_read_slowly() -> Result<()> {
     let slices = api.counter("walk_slices")? - before;
     ensure!(slices > needed, "{slices} slices for {ROUTES} routes");
     // The audit and the end of a snapshot come in slices as well: of 8192 prefixes.
+    let began = std::time::Instant::now();
     let audited = api.wait(dataplane.audit_fib(v1::AuditFibRequest {}))??.into_inner();
     ensure!((audited.checked, audited.mended) == (u64::from(ROUTES) + 2, 0), "{audited:?}");
+    // The client has a stream and says nothing; `ze` waits 10 s for an answer.
+    ensure!(began.elapsed() < Duration::from_secs(9), "after {:?}", began.elapsed());
+    let silent = audited.owners.iter().find(|owner| owner.name == "client").context("the client")?;
+    ensure!(silent.connected && !silent.audit_is_new, "{silent:?}");
     let of_audit = api.counter("walk_slices")? - before - slices;
     ensure!(of_audit > u64::from(ROUTES) / 8192, "{of_audit} slices of the audit");
     fastpath.client()?.program_batches("client", Vec::new(), PATIENCE * 4)?;
@@ -127,6 +132,7 @@ fn found(json: &str) -> Result<BTreeMap<String, String>> {
     let fib: Value = serde_json::from_str(json)?;
     let mut found = BTreeMap::new();
     for owner in fib["owners"].as_array().context("owners")? {
+        ensure!(owner["audit"]["is_new"] == true, "it was asked: {owner}");
         for divergence in owner["audit"]["divergences"].as_array().context("divergences")? {
             let text = |name: &str| divergence[name].as_str().unwrap_or_default();
             let at = format!("{} {}", owner["name"].as_str().unwrap_or_default(), text("path"));
