@@ -131,7 +131,12 @@ impl Control {
         }
         // As often as workers follow routes from VRF to VRF.
         for _ in 0..=VRFS_MAX {
-            let Some((prefix, source, target)) = self.fib.longest_match(id, address) else { break };
+            let Some((prefix, source, target)) = self.fib.longest_match(id, address) else {
+                if reply.route.is_some() {
+                    reply.dropped = DropReason::NoRoute.name().into();
+                }
+                return Ok(reply);
+            };
             let route = Route { prefix, source, target, stamp: 0, active: true };
             let entry = self.route_entry(self.vrf_name(id), &route);
             match reply.route {
@@ -142,9 +147,10 @@ impl Control {
             reply.chosen = chosen.map_or(0, |id| id.0);
             match chosen.and_then(|id| self.fib.nexthop(id)) {
                 Some(NexthopSpec::Vrf(next)) => id = *next,
-                Some(_) | None => break,
+                Some(_) | None => return Ok(reply),
             }
         }
+        reply.dropped = DropReason::VrfLoop.name().into();
         Ok(reply)
     }
 

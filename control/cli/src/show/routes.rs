@@ -112,7 +112,7 @@ struct Lookup {
     /// Index of the nexthop that carries the flow's packets now: the chosen one, or a backup of it.
     carried_by: Option<u32>,
     /// Why packets are dropped though there is a route.
-    dropped: Option<&'static str>,
+    dropped: Option<String>,
 }
 
 /// No route is asked.
@@ -153,8 +153,9 @@ pub(super) fn lookup_page(args: &RouteArgs, reply: &LookupRouteReply, paint: Pai
     further.iter().for_each(|row| add(&mut table, row));
     let last = reply.further.last().unwrap_or(entry);
     let flow_hash = from.filter(|_| last.group.is_some()).map(|_| reply.flow_hash);
-    let words = words(args, last, reply.chosen, flow_hash);
-    let taken = taken(last, reply.chosen);
+    let taken = last.nexthops.iter().find(|state| state.index == reply.chosen).map(nexthop);
+    let dropped = text::some(&reply.dropped);
+    let words = words(last, taken.as_ref(), dropped.as_deref(), flow_hash);
     let gap = if words.is_empty() { "" } else { "\n" };
     let text = format!("{}{gap}{words}", table.render(paint));
     let group = last.group.as_ref().map(|group| Group {
@@ -165,13 +166,17 @@ pub(super) fn lookup_page(args: &RouteArgs, reply: &LookupRouteReply, paint: Pai
         symmetric: group.symmetric,
     });
     let chosen = (reply.chosen != 0).then_some(reply.chosen);
-    let dropped = taken.as_ref().filter(|taken| leads_nowhere(taken)).map(|_| "no_route");
-    let carried_by = taken.as_ref().filter(|taken| !leads_nowhere(taken)).map(|taken| carrier(taken).index);
+    let carried_by = taken.filter(|_| dropped.is_none()).map(|taken| carrier(&taken).index);
     Page::new(&Lookup { route: first, group, chosen, flow_hash, further, carried_by, dropped }, text)
 }
 
 /// What the table does not say: the group, the member of the flow, its adjacency and what it has carried.
-fn words(args: &RouteArgs, entry: &RouteEntry, chosen: u32, flow_hash: Option<u32>) -> String {
+fn words(
+    entry: &RouteEntry,
+    taken: Option<&Nexthop>,
+    dropped: Option<&str>,
+    flow_hash: Option<u32>,
+) -> String {
     let mut out = String::new();
     if let Some(group) = &entry.group {
         let mut how = format!("of {} nexthops", entry.nexthops.len());
@@ -183,19 +188,18 @@ fn words(args: &RouteArgs, entry: &RouteEntry, chosen: u32, flow_hash: Option<u3
     if let Some(hash) = flow_hash {
         out += &format!("  flow       hash {hash:#010x}\n");
     }
-    let Some(nexthop) = taken(entry, chosen) else {
+    let Some(nexthop) = taken else {
         if entry.nexthops.len() > 1 {
             out += "  nexthop    depends on the flow: --from ADDRESS says which\n";
         }
         return out;
     };
-    let carrier = carrier(&nexthop);
-    let [way, ..] = way(&nexthop, false);
+    let carrier = carrier(nexthop);
+    let [way, ..] = way(nexthop, false);
     let instead = if nexthop.in_force { "" } else { "; a backup carries its packets" };
     out += &format!("  nexthop    number {}, {}{instead}\n", nexthop.index, way.text());
-    if leads_nowhere(&nexthop) {
-        let (address, vrf) = (args.address, nexthop.vrf.as_deref().unwrap_or_default());
-        out += &format!("  dropped    no route leads to {address} in VRF {vrf} (no_route)\n");
+    if let Some(reason) = dropped {
+        out += &format!("  dropped    {reason}: that VRF does not lead it on\n");
     }
     if let (Some(mac), Some(interface)) = (&carrier.mac, &carrier.interface) {
         out += &format!("  adjacency  {mac} on {interface}, packets up to {} bytes\n", carrier.mtu_bytes);
@@ -214,19 +218,9 @@ fn words(args: &RouteArgs, entry: &RouteEntry, chosen: u32, flow_hash: Option<u3
     out + &format!("  sent       {packets} packets, {bytes}\n")
 }
 
-/// The nexthop that was chosen.
-fn taken(entry: &RouteEntry, chosen: u32) -> Option<Nexthop> {
-    entry.nexthops.iter().find(|state| state.index == chosen).map(nexthop)
-}
-
 /// The nexthop that carries packets now: this one, or its backup that is in force.
 fn carrier(taken: &Nexthop) -> &Nexthop {
     taken.backups.iter().find(|backup| backup.in_force).unwrap_or(taken)
-}
-
-/// The last route of a lookup leads into a VRF that has none: else that one would be the last.
-fn leads_nowhere(taken: &Nexthop) -> bool {
-    taken.kind == "vrf"
 }
 
 fn request(args: &RoutesArgs) -> ListRoutesRequest {

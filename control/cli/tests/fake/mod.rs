@@ -144,7 +144,12 @@ impl Dataplane for Fake {
             192 => {
                 let route = data::routes().pop();
                 let chosen = route.as_ref().map_or(0, |route| route.nexthops[0].index);
-                return Ok(Response::new(LookupRouteReply { route, chosen, ..LookupRouteReply::default() }));
+                return Ok(Response::new(LookupRouteReply {
+                    route,
+                    chosen,
+                    dropped: "no_route".into(),
+                    ..LookupRouteReply::default()
+                }));
             }
             _ => {}
         }
